@@ -1,0 +1,145 @@
+//! What the interpreter asks of the outside: library texts, data, execution, output. The facade implements it.
+
+use gradus_ir::{Array, Graph, Origin};
+use gradus_syntax::{Diagnostic, FileId, Span};
+use std::sync::Arc;
+
+/// Runs graphs. Implemented by the facade as rewrite → plan → executor, with its cache.
+pub trait Engine {
+    /// The outputs of a graph whose shapes are all known. `inputs` are in parameter order.
+    fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
+
+    /// Runs again, unrewritten, and reports the first operation that made a NaN (or else an infinity) of finite operands.
+    fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite>;
+}
+
+/// Why a run did not give its outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// An index outside its axis.
+    Index { origin: Origin, index: f64, len: usize },
+    /// The caller's token was set, or a limit was reached.
+    Cancelled,
+    TimeLimit,
+    /// The plan needs more memory than the limit allows.
+    Memory { needed: usize, limit: usize },
+    /// A mistake of the compiler; the text says which stage.
+    Internal(String),
+}
+
+/// Where a number stopped being finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NonFinite {
+    pub origin: Origin,
+    /// Name of the operation, and what it gave.
+    pub op: &'static str,
+    pub value: f64,
+    /// The steps of the enclosing loops, outermost first, counted from 0.
+    pub steps: Vec<u64>,
+}
+
+/// `csv("f.csv", columns = 0..10)` after its arguments were evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataRequest {
+    /// The name of the `data` declaration.
+    pub name: Arc<str>,
+    pub format: DataFormat,
+    pub path: Arc<str>,
+    pub columns: Columns,
+    /// Rows `from..to` of the data rows, header not counted.
+    pub rows: Option<(usize, Option<usize>)>,
+    pub header: Header,
+    pub separator: Option<char>,
+    /// Name of the array inside an `npz`.
+    pub member: Option<Arc<str>>,
+    /// How many axes the declaration has, and whether its elements must be integers.
+    pub rank: usize,
+    pub integers: bool,
+    /// The declaration, and the source expression that names the file.
+    pub span: Span,
+    pub source: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataFormat {
+    Csv,
+    Npy,
+    Npz,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Columns {
+    All,
+    /// `a..b` by position
+    Range(usize, usize),
+    /// One column, given as a vector.
+    One(ColumnRef),
+    Many(Vec<ColumnRef>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnRef {
+    Position(usize),
+    Name(Arc<str>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    Auto,
+    Yes,
+    No,
+}
+
+/// The outside world of a run.
+pub trait Host {
+    /// The text of a standard library module (`sets`, `nn`, …).
+    fn library(&self, module: &str) -> Option<(FileId, Arc<str>)>;
+
+    /// The text of a script named in `use "file.opt"`, relative to the script that says so.
+    fn script(&mut self, path: &str, from: FileId) -> Result<(FileId, Arc<str>), String>;
+
+    /// Read data (E6xxx diagnostics: missing file, ragged row, text in a number column, NaN, wrong column count; with file, row, column).
+    fn load(&mut self, request: &DataRequest) -> Result<Array, Box<Diagnostic>>;
+
+    /// A binding made outside the script: `--data NAME=PATH` or the embedding application.
+    fn bound(&mut self, name: &str) -> Option<Array>;
+
+    /// A value given by `--set NAME=VALUE`, as text in the language.
+    fn setting(&self, name: &str) -> Option<Arc<str>>;
+
+    fn engine(&mut self) -> &mut dyn Engine;
+
+    /// Called as results appear.
+    fn emit(&mut self, event: Event);
+
+    /// May this run go on? Checked between statements.
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// What a run says while it goes.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// One `print` statement: each item with the text that named it (none for a string literal).
+    Print { items: Vec<(Option<String>, Output)>, span: Span },
+    Plot { items: Vec<(String, Output)>, settings: Vec<(String, Output)>, span: Span },
+    Save { value: Output, path: String, span: Span },
+    /// A solve has ended.
+    Solved { name: Option<String>, record: Output, span: Span },
+    Test { name: Arc<str>, passed: bool, diagnostics: Vec<Diagnostic> },
+    Warning(Diagnostic),
+    /// A stage's artifact in text form, for `explain` and golden files. Sent only when asked for.
+    Stage { stage: &'static str, title: String, text: String },
+}
+
+/// A value as it leaves the interpreter: plain data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Array(Array),
+    Text(Arc<str>),
+    Record(Vec<(Arc<str>, Output)>),
+    List(Vec<Output>),
+    /// Something that has no data form (a function, a set): its description.
+    Opaque(String),
+}

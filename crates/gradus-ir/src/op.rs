@@ -1,0 +1,381 @@
+//! The op table: every operation the graph knows, its name and its arity.
+
+use crate::array::Array;
+use crate::dim::Dim;
+use crate::graph::Graph;
+use crate::ty::{DType, Shape};
+use std::sync::Arc;
+
+/// A float compared by its bits, so that ops can be hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct F64(u64);
+
+impl F64 {
+    pub fn new(x: f64) -> F64 {
+        F64(x.to_bits())
+    }
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// Defines an enum of operations with the name each has in the text form.
+macro_rules! named_ops {
+    ($(#[$doc:meta])* $ty:ident { $($(#[$vdoc:meta])* $variant:ident = $name:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $ty { $($(#[$vdoc])* $variant),* }
+        impl $ty {
+            pub const ALL: &'static [$ty] = &[$($ty::$variant),*];
+            pub fn name(self) -> &'static str {
+                match self { $($ty::$variant => $name),* }
+            }
+            pub fn from_name(name: &str) -> Option<$ty> {
+                match name { $($name => Some($ty::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+named_ops! {
+    /// Elementwise functions of one operand.
+    UnaryOp {
+        Neg = "neg", Abs = "abs", Sign = "sign", Square = "square", Recip = "recip", Sqrt = "sqrt",
+        Exp = "exp", Expm1 = "expm1", Log = "log", Log1p = "log1p",
+        Sin = "sin", Cos = "cos", Tan = "tan", Asin = "asin", Acos = "acos", Atan = "atan",
+        Sinh = "sinh", Cosh = "cosh", Tanh = "tanh",
+        Sigmoid = "sigmoid",
+        /// `log(1 + exp(x))`, without overflow.
+        Softplus = "softplus",
+        Erf = "erf", Lgamma = "lgamma", Digamma = "digamma", Trigamma = "trigamma",
+        Floor = "floor", Ceil = "ceil", Round = "round",
+        Not = "not", IsNan = "is_nan", IsFinite = "is_finite",
+        /// The number itself, as a real (of an int or bool).
+        ToReal = "to_real",
+        /// Truncated towards zero, as an int.
+        ToInt = "to_int",
+        /// The identity, with derivative zero.
+        StopGrad = "stop_grad",
+    }
+}
+
+named_ops! {
+    /// Elementwise functions of two operands that broadcast.
+    BinaryOp {
+        Add = "add", Sub = "sub", Mul = "mul", Div = "div", Pow = "pow", Mod = "mod",
+        Max = "max", Min = "min", Atan2 = "atan2", Hypot = "hypot",
+        Lt = "lt", Le = "le", Gt = "gt", Ge = "ge", Eq = "eq", Ne = "ne",
+        And = "and", Or = "or",
+    }
+}
+
+named_ops! {
+    /// Reductions over axes. The empty sum is 0, the empty product 1, the empty max -inf, the empty min +inf.
+    ReduceOp {
+        Sum = "sum", Prod = "prod", Max = "max", Min = "min",
+        /// `log(sum(exp x))`, without overflow.
+        LogSumExp = "logsumexp",
+    }
+}
+
+named_ops! {
+    /// Running reductions along an axis.
+    Cumulative { Sum = "cumsum", Prod = "cumprod", Max = "cummax" }
+}
+
+impl BinaryOp {
+    pub fn is_comparison(self) -> bool {
+        matches!(self, BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Eq | BinaryOp::Ne)
+    }
+    pub fn is_commutative(self) -> bool {
+        use BinaryOp::*;
+        matches!(self, Add | Mul | Max | Min | Hypot | Eq | Ne | And | Or)
+    }
+}
+
+/// How often a loop runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Trip {
+    /// Exactly so often.
+    Count(Dim),
+    /// While the condition region says true, and at most so often.
+    While { limit: Dim },
+}
+
+impl Trip {
+    pub fn bound(&self) -> &Dim {
+        match self {
+            Trip::Count(d) | Trip::While { limit: d } => d,
+        }
+    }
+}
+
+/// A loop with carried state.
+///
+/// Inputs:  `carries` initial values, then `scanned` arrays (one slice of their first axis per step), then captured values.
+/// Body:    parameters `[step index (int), carries.., slices.., captures..]`, outputs `[carries.., collected..]`.
+/// Cond:    parameters `[step index, carries.., captures..]`, one boolean scalar output; present exactly for `Trip::While`.
+/// Outputs: `[steps done (int), carries.., collected stacked along a new first axis of length bound..]`;
+///          rows of collected values past the last step are zero.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    pub trip: Trip,
+    pub carries: usize,
+    pub scanned: usize,
+    pub collected: usize,
+    pub cond: Option<Arc<Graph>>,
+    pub body: Arc<Graph>,
+    /// What the loop is, for reports: `fista`, `for`, `find`.
+    pub label: Arc<str>,
+}
+
+/// One operation. Scalars, vectors and matrices use the same ops.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// The k-th parameter of the region.
+    Param(u32),
+    /// A scalar constant.
+    Const(F64, DType),
+    /// A literal array, compared by identity.
+    Literal(Arc<Array>),
+    /// A dimension as an int scalar.
+    DimValue(Dim),
+    /// `0, 1, …, n - 1` as an int vector.
+    Iota(Dim),
+    Unary(UnaryOp),
+    Binary(BinaryOp),
+    /// `(condition, a, b)`: strict in value, masked in derivative.
+    Select,
+    /// Over the given axes (sorted, not empty unless the operand is a scalar), which vanish.
+    Reduce(ReduceOp, Vec<usize>),
+    /// Index of the first largest (or smallest) element along an axis, which vanishes.
+    ArgReduce { max: bool, axis: usize },
+    /// Trailing axes aligned; missing axes are added, axes of length one stretch.
+    Broadcast(Shape),
+    Reshape(Shape),
+    /// Axis `k` of the result is axis `perm[k]` of the operand.
+    Transpose(Vec<usize>),
+    Slice { axis: usize, start: Dim, len: Dim },
+    /// Zeros before and after along an axis.
+    Pad { axis: usize, before: Dim, after: Dim },
+    Concat { axis: usize },
+    Reverse { axis: usize },
+    /// `(x, indices)`: the axis is replaced by the axes of the int array. An index outside is a run-time fault.
+    Take { axis: usize },
+    /// `(x, indices)`, of equal rank, equal lengths off the axis: gathers along the axis.
+    TakeAlong { axis: usize },
+    /// `(base, indices, updates)`: adds updates where `Take` with the same indices would have read.
+    ScatterAdd { axis: usize },
+    /// `(base, indices, updates)`: adds updates where `TakeAlong` would have read.
+    ScatterAddAlong { axis: usize },
+    /// `(base, indices, updates)`: replaces instead of adding; of equal indices the last wins.
+    ScatterSet { axis: usize },
+    Cumulative { op: Cumulative, axis: usize, reverse: bool },
+    /// Along an axis; NaN sorts last.
+    Sort { axis: usize, descending: bool },
+    /// Stable.
+    ArgSort { axis: usize, descending: bool },
+    /// Contracts the last axis of the left with the second-to-last (or only) axis of the right; equal leading axes are batches.
+    MatMul,
+    /// The diagonal of a square matrix.
+    Diagonal,
+    /// The diagonal matrix of a vector.
+    DiagMatrix,
+    /// The lower factor L of a symmetric positive definite matrix; NaN where it is not.
+    Cholesky,
+    /// `(T, b)`: the solution of T x = b or T' x = b; b a vector or matrix.
+    TriangularSolve { lower: bool, transposed: bool },
+    /// `(A, b)`: the solution of A x = b or A' x = b by LU with partial pivoting; infinite where A is singular.
+    Solve { transposed: bool },
+    Det,
+    /// Ascending eigenvalues and eigenvectors (columns) of a symmetric matrix (its lower triangle).
+    Eigh,
+    /// `u [m, k], s [k] descending, v [n, k]` with k = min(m, n) and A = u diag(s) v'.
+    Svd,
+    /// Thin `q [m, k], r [k, n]`; m >= n.
+    Qr,
+    /// A key (two 32-bit words) from a seed.
+    Key,
+    /// `(key, int)`: another key.
+    KeyFold,
+    /// Uniform on [0, 1) by Philox 4x32-10.
+    Uniform(Shape),
+    /// Standard normal.
+    Normal(Shape),
+    /// A random permutation of 0..n.
+    Permutation(Dim),
+    Loop(Box<Loop>),
+    /// `(condition, captures..)`: runs one of two regions over the captures.
+    Cond { then: Arc<Graph>, other: Arc<Graph> },
+    /// The k-th output of an op with several.
+    Get(u32),
+    /// The identity; asking for its derivative is an error that names the construct.
+    NoGrad(Arc<str>),
+    /// `(anything)`: seconds since the run began; depends on its operand so that it is read again each step.
+    Clock,
+}
+
+impl Op {
+    /// The name in the text form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Param(_) => "param",
+            Op::Const(..) => "const",
+            Op::Literal(_) => "literal",
+            Op::DimValue(_) => "dim",
+            Op::Iota(_) => "iota",
+            Op::Unary(u) => u.name(),
+            Op::Binary(b) => b.name(),
+            Op::Select => "select",
+            Op::Reduce(r, _) => match r {
+                ReduceOp::Sum => "reduce_sum",
+                ReduceOp::Prod => "reduce_prod",
+                ReduceOp::Max => "reduce_max",
+                ReduceOp::Min => "reduce_min",
+                ReduceOp::LogSumExp => "reduce_logsumexp",
+            },
+            Op::ArgReduce { max: true, .. } => "argmax",
+            Op::ArgReduce { max: false, .. } => "argmin",
+            Op::Broadcast(_) => "broadcast",
+            Op::Reshape(_) => "reshape",
+            Op::Transpose(_) => "transpose",
+            Op::Slice { .. } => "slice",
+            Op::Pad { .. } => "pad",
+            Op::Concat { .. } => "concat",
+            Op::Reverse { .. } => "reverse",
+            Op::Take { .. } => "take",
+            Op::TakeAlong { .. } => "take_along",
+            Op::ScatterAdd { .. } => "scatter_add",
+            Op::ScatterAddAlong { .. } => "scatter_add_along",
+            Op::ScatterSet { .. } => "scatter_set",
+            Op::Cumulative { op, .. } => op.name(),
+            Op::Sort { .. } => "sort",
+            Op::ArgSort { .. } => "argsort",
+            Op::MatMul => "matmul",
+            Op::Diagonal => "diagonal",
+            Op::DiagMatrix => "diag_matrix",
+            Op::Cholesky => "cholesky",
+            Op::TriangularSolve { .. } => "triangular_solve",
+            Op::Solve { .. } => "solve",
+            Op::Det => "det",
+            Op::Eigh => "eigh",
+            Op::Svd => "svd",
+            Op::Qr => "qr",
+            Op::Key => "key",
+            Op::KeyFold => "key_fold",
+            Op::Uniform(_) => "uniform",
+            Op::Normal(_) => "normal",
+            Op::Permutation(_) => "permutation",
+            Op::Loop(_) => "loop",
+            Op::Cond { .. } => "cond",
+            Op::Get(_) => "get",
+            Op::NoGrad(_) => "no_grad",
+            Op::Clock => "clock",
+        }
+    }
+
+    /// Regions, in the order cond, body / then, other.
+    pub fn regions(&self) -> Vec<&Arc<Graph>> {
+        match self {
+            Op::Loop(l) => l.cond.iter().chain(std::iter::once(&l.body)).collect(),
+            Op::Cond { then, other } => vec![then, other],
+            _ => Vec::new(),
+        }
+    }
+
+    /// May two nodes with this op and equal inputs be one? Regions are compared by identity.
+    pub fn is_pure(&self) -> bool {
+        !matches!(self, Op::Clock)
+    }
+
+    /// Elementwise over broadcast operands.
+    pub fn is_elementwise(&self) -> bool {
+        matches!(self, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::NoGrad(_))
+    }
+}
+
+fn same(a: &Arc<Graph>, b: &Arc<Graph>) -> bool {
+    Arc::ptr_eq(a, b)
+}
+
+/// Equality decides sharing: attributes by value, regions and literals by identity.
+impl PartialEq for Op {
+    fn eq(&self, other: &Op) -> bool {
+        use Op::*;
+        match (self, other) {
+            (Param(a), Param(b)) | (Get(a), Get(b)) => a == b,
+            (Const(a, t), Const(b, u)) => a == b && t == u,
+            (Literal(a), Literal(b)) => Arc::ptr_eq(a, b),
+            (DimValue(a), DimValue(b)) | (Iota(a), Iota(b)) | (Permutation(a), Permutation(b)) => a == b,
+            (Unary(a), Unary(b)) => a == b,
+            (Binary(a), Binary(b)) => a == b,
+            (Reduce(a, x), Reduce(b, y)) => a == b && x == y,
+            (ArgReduce { max: a, axis: x }, ArgReduce { max: b, axis: y }) => a == b && x == y,
+            (Broadcast(a), Broadcast(b)) | (Reshape(a), Reshape(b)) => a == b,
+            (Uniform(a), Uniform(b)) | (Normal(a), Normal(b)) => a == b,
+            (Transpose(a), Transpose(b)) => a == b,
+            (Slice { axis: a, start: s, len: l }, Slice { axis: b, start: t, len: m }) => a == b && s == t && l == m,
+            (Pad { axis: a, before: s, after: l }, Pad { axis: b, before: t, after: m }) => a == b && s == t && l == m,
+            (Concat { axis: a }, Concat { axis: b })
+            | (Reverse { axis: a }, Reverse { axis: b })
+            | (Take { axis: a }, Take { axis: b })
+            | (TakeAlong { axis: a }, TakeAlong { axis: b })
+            | (ScatterAdd { axis: a }, ScatterAdd { axis: b })
+            | (ScatterAddAlong { axis: a }, ScatterAddAlong { axis: b })
+            | (ScatterSet { axis: a }, ScatterSet { axis: b }) => a == b,
+            (Cumulative { op: a, axis: x, reverse: r }, Cumulative { op: b, axis: y, reverse: s }) => {
+                a == b && x == y && r == s
+            }
+            (Sort { axis: a, descending: x }, Sort { axis: b, descending: y })
+            | (ArgSort { axis: a, descending: x }, ArgSort { axis: b, descending: y }) => a == b && x == y,
+            (TriangularSolve { lower: a, transposed: x }, TriangularSolve { lower: b, transposed: y }) => {
+                a == b && x == y
+            }
+            (Solve { transposed: a }, Solve { transposed: b }) => a == b,
+            (NoGrad(a), NoGrad(b)) => a == b,
+            (Loop(a), Loop(b)) => {
+                same(&a.body, &b.body)
+                    && a.trip == b.trip
+                    && a.carries == b.carries
+                    && a.scanned == b.scanned
+                    && match (&a.cond, &b.cond) {
+                        (Some(x), Some(y)) => same(x, y),
+                        (None, None) => true,
+                        _ => false,
+                    }
+            }
+            (Cond { then: a, other: b }, Cond { then: c, other: d }) => same(a, c) && same(b, d),
+            (Clock, Clock) => false,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for Op {}
+
+impl std::hash::Hash for Op {
+    fn hash<H: std::hash::Hasher>(&self, h: &mut H) {
+        use Op::*;
+        std::mem::discriminant(self).hash(h);
+        match self {
+            Param(a) | Get(a) => a.hash(h),
+            Const(a, t) => (a, t).hash(h),
+            Literal(a) => (Arc::as_ptr(a) as usize).hash(h),
+            DimValue(a) | Iota(a) | Permutation(a) => a.hash(h),
+            Unary(a) => a.hash(h),
+            Binary(a) => a.hash(h),
+            Reduce(a, x) => (a, x).hash(h),
+            ArgReduce { max, axis } => (max, axis).hash(h),
+            Broadcast(a) | Reshape(a) | Uniform(a) | Normal(a) => a.hash(h),
+            Transpose(a) => a.hash(h),
+            Slice { axis, start, len } => (axis, start, len).hash(h),
+            Pad { axis, before, after } => (axis, before, after).hash(h),
+            Cumulative { op, axis, reverse } => (op, axis, reverse).hash(h),
+            Sort { axis, descending } | ArgSort { axis, descending } => (axis, descending).hash(h),
+            TriangularSolve { lower, transposed } => (lower, transposed).hash(h),
+            Loop(l) => (Arc::as_ptr(&l.body) as usize).hash(h),
+            Cond { then, .. } => (Arc::as_ptr(then) as usize).hash(h),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Moving nodes between graphs: inlining a region, copying what some outputs need.
+
+use crate::error::{IrError, IrResult};
+use crate::graph::{Graph, NodeId, Origin};
+use crate::op::Op;
+
+impl Graph {
+    /// Copy the nodes of `region` into this graph with `args` for its parameters; returns its outputs.
+    /// Equal nodes are shared with those that are here already.
+    pub fn inline(&mut self, region: &Graph, args: &[NodeId]) -> IrResult<Vec<NodeId>> {
+        let map = self.inline_all(region, args)?;
+        region.outputs.iter().map(|o| mapped(&map, *o)).collect()
+    }
+
+    /// Like `inline`; returns for every node of the region where it went.
+    /// Nodes that no output needs are left out (`None`).
+    pub fn inline_all(&mut self, region: &Graph, args: &[NodeId]) -> IrResult<Vec<Option<NodeId>>> {
+        if args.len() != region.params().len() {
+            return Err(IrError::Internal(format!(
+                "inline: {} arguments for {} parameters",
+                args.len(),
+                region.params().len()
+            )));
+        }
+        let live = region.live();
+        let mut map: Vec<Option<NodeId>> = vec![None; region.len()];
+        for (p, a) in region.params().iter().zip(args) {
+            map[p.index()] = Some(*a);
+        }
+        for (id, node) in region.nodes() {
+            if map[id.index()].is_some() || !live[id.index()] {
+                continue;
+            }
+            let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<Vec<_>>>()?;
+            map[id.index()] = Some(self.add(node.op.clone(), &inputs, node.origin)?);
+        }
+        Ok(map)
+    }
+
+    /// Which nodes some output depends on.
+    pub fn live(&self) -> Vec<bool> {
+        self.reaching(&self.outputs, |_| false)
+    }
+
+    /// Which nodes the targets depend on, not looking behind nodes at which `stop` holds.
+    pub fn reaching(&self, targets: &[NodeId], stop: impl Fn(NodeId) -> bool) -> Vec<bool> {
+        let mut live = vec![false; self.len()];
+        let mut work: Vec<NodeId> = targets.to_vec();
+        while let Some(id) = work.pop() {
+            if std::mem::replace(&mut live[id.index()], true) || stop(id) {
+                continue;
+            }
+            work.extend(self.node(id).inputs.iter().copied());
+        }
+        live
+    }
+
+    /// Which nodes depend on one of `sources`.
+    pub fn depending(&self, sources: &[NodeId]) -> Vec<bool> {
+        let mut dep = vec![false; self.len()];
+        for s in sources {
+            dep[s.index()] = true;
+        }
+        for (id, node) in self.nodes() {
+            if node.inputs.iter().any(|i| dep[i.index()]) {
+                dep[id.index()] = true;
+            }
+        }
+        dep
+    }
+
+    /// The same region without nodes that no output needs; parameters stay.
+    pub fn compact(&self) -> IrResult<Graph> {
+        let mut g = Graph::new();
+        let args: Vec<NodeId> = self.params().iter().map(|p| g.param(self.ty(*p).clone(), self.node(*p).origin)).collect();
+        g.outputs = g.inline(self, &args)?;
+        Ok(g)
+    }
+
+    /// The subgraph that computes `targets` from the nodes at which `is_input` holds (and from its own parameters):
+    /// the new graph, and for each of its parameters the node here that feeds it.
+    pub fn extract(
+        &self,
+        targets: &[NodeId],
+        is_input: impl Fn(NodeId) -> bool,
+    ) -> IrResult<(Graph, Vec<NodeId>)> {
+        let input = |id: NodeId| is_input(id) || matches!(self.node(id).op, Op::Param(_));
+        let live = self.reaching(targets, input);
+        let mut g = Graph::new();
+        let mut feeds = Vec::new();
+        let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
+        for (id, node) in self.nodes() {
+            if live[id.index()] && input(id) {
+                map[id.index()] = Some(g.param(node.ty().clone(), node.origin));
+                feeds.push(id);
+            }
+        }
+        for (id, node) in self.nodes() {
+            if live[id.index()] && map[id.index()].is_none() {
+                let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<Vec<_>>>()?;
+                map[id.index()] = Some(g.add(node.op.clone(), &inputs, node.origin)?);
+            }
+        }
+        g.outputs = targets.iter().map(|t| mapped(&map, *t)).collect::<IrResult<_>>()?;
+        Ok((g, feeds))
+    }
+}
+
+fn mapped(map: &[Option<NodeId>], id: NodeId) -> IrResult<NodeId> {
+    map.get(id.index())
+        .copied()
+        .flatten()
+        .ok_or_else(|| IrError::Internal(format!("node %{} was not copied before its use", id.0)))
+}
+
+/// No source text.
+pub const NOWHERE: Origin = Origin { file: 0, start: 0, end: 0 };

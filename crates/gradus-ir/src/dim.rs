@@ -49,7 +49,8 @@ impl Dim {
         }
     }
 
-    fn terms(&self) -> Vec<(Vec<Arc<str>>, i64)> {
+    /// Products of symbols with their coefficients; the constant has no symbols.
+    pub(crate) fn terms(&self) -> Vec<(Vec<Arc<str>>, i64)> {
         match self {
             Dim::Known(0) => Vec::new(),
             Dim::Known(n) => vec![(Vec::new(), *n)],

@@ -122,6 +122,7 @@ fn binary(g: &mut Graph, b: BinaryOp, x: NodeId, y: NodeId, origin: Origin) -> I
             Div => p / q,
             Pow => p.powf(q),
             Mod => p - q * (p / q).floor(),
+            Max | Min if p.is_nan() || q.is_nan() => f64::NAN,
             Max => p.max(q),
             Min => p.min(q),
             Atan2 => p.atan2(q),

@@ -40,15 +40,25 @@ macro_rules! named_ops {
 named_ops! {
     /// Elementwise functions of one operand.
     UnaryOp {
-        Neg = "neg", Abs = "abs", Sign = "sign", Square = "square", Recip = "recip", Sqrt = "sqrt",
+        Neg = "neg", Abs = "abs",
+        /// -1, 0 or 1; zero at zero, NaN at NaN.
+        Sign = "sign", Square = "square", Recip = "recip", Sqrt = "sqrt",
         Exp = "exp", Expm1 = "expm1", Log = "log", Log1p = "log1p",
         Sin = "sin", Cos = "cos", Tan = "tan", Asin = "asin", Acos = "acos", Atan = "atan",
         Sinh = "sinh", Cosh = "cosh", Tanh = "tanh",
         Sigmoid = "sigmoid",
         /// `log(1 + exp(x))`, without overflow.
         Softplus = "softplus",
-        Erf = "erf", Lgamma = "lgamma", Digamma = "digamma", Trigamma = "trigamma",
-        Floor = "floor", Ceil = "ceil", Round = "round",
+        Erf = "erf",
+        /// `log |Gamma(x)|`; +inf at 0, -1, -2, …
+        Lgamma = "lgamma",
+        /// NaN at 0, -1, -2, …
+        Digamma = "digamma",
+        /// +inf at 0, -1, -2, …
+        Trigamma = "trigamma",
+        Floor = "floor", Ceil = "ceil",
+        /// To the nearest integer, ties to the even one.
+        Round = "round",
         Not = "not", IsNan = "is_nan", IsFinite = "is_finite",
         /// The number itself, as a real (of an int or bool).
         ToReal = "to_real",
@@ -62,7 +72,10 @@ named_ops! {
 named_ops! {
     /// Elementwise functions of two operands that broadcast.
     BinaryOp {
-        Add = "add", Sub = "sub", Mul = "mul", Div = "div", Pow = "pow", Mod = "mod",
+        Add = "add", Sub = "sub", Mul = "mul", Div = "div", Pow = "pow",
+        /// `x - y * floor(x / y)`: the sign of the divisor.
+        Mod = "mod",
+        /// NaN where either operand is NaN (so is `Min`).
         Max = "max", Min = "min", Atan2 = "atan2", Hypot = "hypot",
         Lt = "lt", Le = "le", Gt = "gt", Ge = "ge", Eq = "eq", Ne = "ne",
         And = "and", Or = "or",
@@ -70,7 +83,8 @@ named_ops! {
 }
 
 named_ops! {
-    /// Reductions over axes. The empty sum is 0, the empty product 1, the empty max -inf, the empty min +inf.
+    /// Reductions over axes. The empty sum is 0, the empty product 1, the empty max (and logsumexp) -inf, the empty min +inf.
+    /// A NaN among the elements makes the result NaN.
     ReduceOp {
         Sum = "sum", Prod = "prod", Max = "max", Min = "min",
         /// `log(sum(exp x))`, without overflow.
@@ -148,7 +162,8 @@ pub enum Op {
     Select,
     /// Over the given axes (sorted, not empty unless the operand is a scalar), which vanish.
     Reduce(ReduceOp, Vec<usize>),
-    /// Index of the first largest (or smallest) element along an axis, which vanishes.
+    /// Index of the first largest (or smallest) element along an axis, which vanishes; the first NaN counts as both.
+    /// An axis of length zero is a run-time fault.
     ArgReduce { max: bool, axis: usize },
     /// Trailing axes aligned; missing axes are added, axes of length one stretch.
     Broadcast(Shape),
@@ -181,28 +196,44 @@ pub enum Op {
     Diagonal,
     /// The diagonal matrix of a vector.
     DiagMatrix,
-    /// The lower factor L of a symmetric positive definite matrix; NaN where it is not.
+    /// The lower factor L of a symmetric positive definite matrix, of which only the lower triangle is read.
+    /// Where it is not positive definite (a pivot <= 0 or NaN), all of the lower triangle is NaN. Above the diagonal: zero.
     Cholesky,
     /// `(T, b)`: the solution of T x = b or T' x = b; b a vector or matrix.
     TriangularSolve { lower: bool, transposed: bool },
-    /// `(A, b)`: the solution of A x = b or A' x = b by LU with partial pivoting; infinite where A is singular.
+    /// `(A, b)`: the solution of A x = b or A' x = b by LU with partial pivoting.
+    /// Where a pivot is exactly zero, every element of the result is +inf.
     Solve { transposed: bool },
+    /// By LU with partial pivoting; zero where a pivot is exactly zero.
     Det,
     /// Ascending eigenvalues and eigenvectors (columns) of a symmetric matrix (its lower triangle).
+    /// In each eigenvector the component of largest magnitude (the first of equals) is positive.
     Eigh,
     /// `u [m, k], s [k] descending, v [n, k]` with k = min(m, n) and A = u diag(s) v'.
+    /// In each column of v the component of largest magnitude (the first of equals) is positive; where s is zero, the columns of u
+    /// complete an orthonormal set.
     Svd,
-    /// Thin `q [m, k], r [k, n]`; m >= n.
+    /// Thin `q [m, n], r [n, n]`; m >= n; the diagonal of r is >= 0.
     Qr,
-    /// A key (two 32-bit words) from a seed.
+    /// A key (two 32-bit words, the low one of the Philox key first) from a seed.
+    ///
+    /// All randomness is Philox 4x32-10: `philox(counter = (c0, c1, c2, c3), key = (k0, k1)) -> (w0, w1, w2, w3)`, with the
+    /// multipliers D2511F53 and CD9E8D57 and the Weyl constants 9E3779B9 and BB67AE85. A 64-bit number `x` is split
+    /// into `x_lo = x mod 2^32` and `x_hi = x >> 32`; a number of the graph becomes one by truncation to i64, reread as u64.
+    ///
+    /// `Key(seed)` = the first two words of `philox((seed_lo, seed_hi, 0x53454544, 0), (0, 0))`.
     Key,
-    /// `(key, int)`: another key.
+    /// `(key, i)`, i an int: the first two words of `philox((i_lo, i_hi, 0x464F4C44, 0), key)`.
     KeyFold,
-    /// Uniform on [0, 1) by Philox 4x32-10.
+    /// Uniform on [0, 1). Block j is `philox((j_lo, j_hi, 1, 0), key)`; its words give the elements `2j` and `2j + 1` (row-major):
+    /// `(((w0 << 32) | w1) >> 11) * 2^-53` and the same of `w2, w3`. An odd last element uses the first of its block.
     Uniform(Shape),
-    /// Standard normal.
+    /// Standard normal. Block j is `philox((j_lo, j_hi, 2, 0), key)`; its words give u1, u2 as for `Uniform`, and with
+    /// `r = sqrt(-2 log(1 - u1))` the elements `2j` and `2j + 1` are `r cos(2 pi u2)` and `r sin(2 pi u2)`.
     Normal(Shape),
-    /// A random permutation of 0..n.
+    /// A random permutation of 0..n: start from `a[i] = i`; for i = n - 1 down to 1 draw j uniformly from 0..=i and swap
+    /// `a[i]`, `a[j]`. The draws read one stream of 64-bit words: block b, `philox((b_lo, b_hi, 3, 0), key)`, gives
+    /// `(w0 << 32) | w1`, then `(w2 << 32) | w3`. With m = i + 1, words `>= floor(2^64 / m) * m` are skipped; else `j = word mod m`.
     Permutation(Dim),
     Loop(Box<Loop>),
     /// `(condition, captures..)`: runs one of two regions over the captures.

@@ -13,12 +13,18 @@ mod fold;
 pub mod graph;
 pub mod infer;
 pub mod op;
+pub mod parse;
 pub mod region;
+mod text;
 pub mod ty;
+pub mod verify;
 
 pub use array::Array;
 pub use dim::Dim;
 pub use error::{IrError, IrResult};
 pub use graph::{Graph, Node, NodeId, Origin};
 pub use op::{BinaryOp, Cumulative, F64, Loop, Op, ReduceOp, Trip, UnaryOp};
+pub use parse::{ParseError, parse};
+pub use text::Brief;
 pub use ty::{DType, Shape, Ty};
+pub use verify::verify;

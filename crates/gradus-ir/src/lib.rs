@@ -14,6 +14,7 @@ pub mod graph;
 pub mod infer;
 pub mod op;
 pub mod parse;
+pub mod reference;
 pub mod region;
 mod text;
 pub mod ty;

@@ -6,8 +6,19 @@
 //! Returns: a `Module` in which every broken piece is an `ExprKind::Error`, and the diagnostics that explain them.
 
 pub mod ast;
+mod brackets;
 pub mod diagnostic;
+mod lexer;
+mod nearest;
+mod parser;
+mod print;
 pub mod span;
+mod text;
+mod token;
 
 pub use diagnostic::{Diagnostic, Help, Label, Severity};
+pub use nearest::nearest;
+pub use parser::parse;
+pub use print::print_ast;
 pub use span::{FileId, Span};
+pub use text::line_column;

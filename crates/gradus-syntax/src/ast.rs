@@ -288,7 +288,6 @@ pub enum Pattern {
     Record(Vec<Ident>, Span),
 }
 
-#[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
     pub kind: Box<ExprKind>,
     pub span: Span,
@@ -493,7 +492,6 @@ pub enum CompareOp {
     Ne,
 }
 
-#[derive(Clone, Debug, PartialEq)]
 pub struct TypeExpr {
     pub kind: Box<TypeKind>,
     pub span: Span,

@@ -7,6 +7,7 @@
 
 pub mod ast;
 mod brackets;
+mod deep;
 pub mod diagnostic;
 mod lexer;
 mod nearest;

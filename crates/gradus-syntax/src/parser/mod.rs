@@ -57,6 +57,8 @@ pub(crate) struct Parser<'a> {
     complained: usize,
     /// The first token of the innermost statement: the line break before it is not one that ends it.
     line_start: usize,
+    /// Something is nested too deeply: the rest of the text is not looked at, and nothing is said about it.
+    given_up: bool,
     /// Where a token has a role that its spelling does not tell; only the formatter asks.
     roles: Option<Vec<Role>>,
 }
@@ -113,6 +115,7 @@ pub(crate) fn parse_with(file: FileId, text: &str, roles: bool) -> (Module, Vec<
         diagnostics: lexed.diagnostics,
         complained: usize::MAX,
         line_start: 0,
+        given_up: false,
         roles: roles.then(|| vec![Role::Plain; lexed.tokens.len()]),
     };
     let module = parser.module();
@@ -248,8 +251,8 @@ impl<'a> Parser<'a> {
     // ---- complaints
 
     fn complain(&mut self, d: Diagnostic) {
-        if self.complained != self.at && self.diagnostics.len() < MOST_ERRORS {
-            self.diagnostics.push(d);
+        if self.complained != self.at {
+            self.report(d);
         }
         self.complained = self.at;
         if self.diagnostics.len() >= MOST_ERRORS {
@@ -260,7 +263,7 @@ impl<'a> Parser<'a> {
 
     /// A complaint that is about something other than the current token, and silences nothing.
     fn report(&mut self, d: Diagnostic) {
-        if self.diagnostics.len() < MOST_ERRORS {
+        if self.diagnostics.len() < MOST_ERRORS && !self.given_up {
             self.diagnostics.push(d);
         }
     }
@@ -395,12 +398,9 @@ impl<'a> Parser<'a> {
         let d = Diagnostic::error("E0040", self.here(), "this is nested too deeply")
             .at(format!("more than {MOST_LEVELS} levels"))
             .help("give the inner parts names with `let`, or write a long sum as `sum([…])`");
-        if self.at + 1 < self.tokens.len() {
-            self.complained = usize::MAX;
-            self.complain(d);
-        }
+        self.report(d);
+        self.given_up = true;
         self.at = self.tokens.len() - 1;
-        self.complained = self.at;
     }
 
     // ---- roles and documentation

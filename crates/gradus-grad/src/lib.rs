@@ -1,1 +1,119 @@
-//! gradus-grad
+//! Derivatives as graph transforms: `jvp`, `vjp` and `grad` of a region are regions again.
+//!
+//! Owns:    the derivative rule of every op, forward and reverse, through loops and branches; the conventions at kinks.
+//! Never:   simplifies (the rewriter does), runs anything, knows syntax.
+//! Reads:   a region and which of its parameters to differentiate by.
+//! Returns: a region over the same ops, so that derivatives of derivatives are the same call again.
+//!
+//! # Conventions
+//!
+//! * Int and bool values are constants. So are results of `floor`, `sign`, comparisons, `argmax`, random numbers.
+//! * `|x|' = 0` at 0; ties of `max` and `min` share the derivative evenly, also in reductions.
+//! * Where a root has no derivative it counts as 0: `sqrt'(0)`, `(x^p)'(0)` for `0 < p < 1`, `hypot` and `atan2` at the
+//!   origin. Poles stay poles: `log'(0)` is infinite.
+//! * A value that a `where`, a `max`, a slice or a gather does not take contributes exactly zero, even where its own
+//!   derivative is infinite or NaN. Zeros inside a matrix product are not protected like that.
+//! * `running max` takes the derivative at the first largest element so far.
+//! * Matrices that `cholesky` and `eigh` read are taken as symmetric: the cotangent is symmetric.
+//! * Factorizations with equal eigenvalues (or equal or zero singular values) have no derivative for their vectors;
+//!   the undetermined part counts as 0.
+
+mod activity;
+mod control;
+mod delta;
+mod elementwise;
+mod error;
+mod jvp;
+mod linalg;
+mod linear;
+mod reduce;
+mod special;
+mod vjp;
+
+pub use error::GradError;
+
+use error::{GradResult, check_wrt};
+use gradus_ir::build::Build;
+use gradus_ir::{DType, Graph, Ty};
+
+/// The region with parameters `[parameters.., tangents of the chosen ones..]` and outputs
+/// `[outputs.., tangent of each output..]`. Tangents have the shape of their value and are real;
+/// the tangent of an output that does not depend on the chosen parameters is zero.
+pub fn jvp(region: &Graph, wrt: &[bool]) -> Result<Graph, GradError> {
+    check_wrt(region, wrt)?;
+    let seeds: Vec<Option<bool>> = wrt.iter().map(|w| w.then_some(false)).collect();
+    let pushed = jvp::push_region(region, &seeds)?;
+    let mut g = pushed.graph;
+    let n = region.outputs.len();
+    let tail = g.outputs.split_off(n);
+    let mut present = tail.into_iter();
+    for (k, t) in pushed.tangents.iter().enumerate() {
+        let id = match t.and_then(|_| present.next()) {
+            Some(id) => id,
+            None => {
+                let out = region.outputs[k];
+                Build::new(&mut g, region.node(out).origin).full(0.0, region.shape(out))?
+            }
+        };
+        g.outputs.push(id);
+    }
+    Ok(g)
+}
+
+/// The region with parameters `[parameters.., one cotangent per output..]` and outputs
+/// `[outputs.., cotangent of each chosen parameter..]`. The cotangent of an int or bool output is read by nobody.
+pub fn vjp(region: &Graph, wrt: &[bool]) -> Result<Graph, GradError> {
+    check_wrt(region, wrt)?;
+    let seeds = vec![Some(false); region.outputs.len()];
+    let pulled = vjp::pull_region(region, wrt, &seeds)?;
+    let mut g = pulled.graph;
+    let n = region.outputs.len();
+    let tail = g.outputs.split_off(n);
+    fill_cotangents(&mut g, region, wrt, &pulled.cotangents, tail)?;
+    Ok(g)
+}
+
+/// The region with the same parameters and outputs `[value, gradient by each chosen parameter..]`.
+/// The first output must be a real scalar; other outputs are dropped.
+pub fn grad(region: &Graph, wrt: &[bool]) -> Result<Graph, GradError> {
+    check_wrt(region, wrt)?;
+    let Some(&value) = region.outputs.first() else {
+        return Err(GradError::Ir(gradus_ir::IrError::Internal("gradient of a region without outputs".into())));
+    };
+    if *region.ty(value) != Ty::scalar(DType::Real) {
+        return Err(GradError::NotScalar { ty: region.ty(value).clone(), origin: region.node(value).origin });
+    }
+    let mut one = region.clone();
+    one.outputs.truncate(1);
+    let pulled = vjp::pull_region(&one, wrt, &[Some(false)])?;
+    let mut g = Graph::new();
+    let mut args: Vec<_> = region.params().iter().map(|p| g.param(region.ty(*p).clone(), region.node(*p).origin)).collect();
+    args.push(Build::new(&mut g, region.node(value).origin).real(1.0)?);
+    let mut outs = g.inline(&pulled.graph, &args)?;
+    let tail = outs.split_off(1);
+    g.outputs = outs;
+    fill_cotangents(&mut g, region, wrt, &pulled.cotangents, tail)?;
+    Ok(g)
+}
+
+fn fill_cotangents(
+    g: &mut Graph,
+    region: &Graph,
+    wrt: &[bool],
+    found: &[Option<bool>],
+    tail: Vec<gradus_ir::NodeId>,
+) -> GradResult<()> {
+    let mut present = tail.into_iter();
+    for (k, p) in region.params().iter().enumerate() {
+        let id = found[k].and_then(|_| present.next());
+        if !wrt[k] {
+            continue;
+        }
+        let id = match id {
+            Some(id) => id,
+            None => Build::new(g, region.node(*p).origin).full(0.0, region.shape(*p))?,
+        };
+        g.outputs.push(id);
+    }
+    Ok(())
+}

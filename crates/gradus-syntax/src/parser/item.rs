@@ -33,6 +33,7 @@ impl Parser<'_> {
             Tok::Name => !matches!(next.word, Word::Mod | Word::After),
             Tok::Str => matches!(token.word, Word::Use | Word::Test),
             Tok::LBrace => token.word == Word::Test,
+            Tok::LParen => self.tokens[next.mate as usize + 1].kind == Tok::Eq,
             kind => kind.is_reserved() && matches!(self.ahead(2).kind, Tok::LParen | Tok::Colon | Tok::Eq) && !self.ahead(2).space,
         };
         fits.then_some(token)

@@ -251,7 +251,8 @@ impl<'a> Parser<'a> {
     // ---- complaints
 
     fn complain(&mut self, d: Diagnostic) {
-        if self.complained != self.at {
+        // What the lexer could not read it has complained about.
+        if self.complained != self.at && self.kind() != Tok::Bad {
             self.report(d);
         }
         self.complained = self.at;

@@ -97,7 +97,16 @@ impl Parser<'_> {
     /// Does the token at the cursor start a statement or an item, and not an expression?
     pub(super) fn starts_statement(&self) -> bool {
         let word = self.word();
+        // A `let` that is not further in than the statement begins the next one.
+        if self.kind() == Tok::Let {
+            return self.column(self.token()) <= self.column(self.tokens[self.line_start]);
+        }
         self.item_word().is_some() || ((Word::Print as u8..=Word::Certify as u8).contains(&(word as u8)) && self.takes_operand())
+    }
+
+    fn column(&self, token: Token) -> usize {
+        let at = token.start as usize;
+        at - self.text.as_bytes()[..at].iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1)
     }
 
     pub(super) fn stmt(&mut self) -> Stmt {

@@ -16,6 +16,7 @@ pub mod op;
 pub mod parse;
 pub mod reference;
 pub mod region;
+pub mod testing;
 mod text;
 pub mod ty;
 pub mod verify;

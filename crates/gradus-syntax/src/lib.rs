@@ -9,6 +9,7 @@ pub mod ast;
 mod brackets;
 mod deep;
 pub mod diagnostic;
+mod format;
 mod lexer;
 mod nearest;
 mod parser;
@@ -18,6 +19,7 @@ mod text;
 mod token;
 
 pub use diagnostic::{Diagnostic, Help, Label, Severity};
+pub use format::format;
 pub use nearest::nearest;
 pub use parser::parse;
 pub use print::print_ast;

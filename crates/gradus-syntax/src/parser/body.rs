@@ -70,6 +70,7 @@ impl Parser<'_> {
                 let name = self.want_name("an oracle");
                 let mut params = Vec::new();
                 if self.kind() == Tok::LParen {
+                    self.role(self.at, Role::Touch);
                     params = self.bracketed(true, "`,` or ", |p| p.commas(Tok::RParen, |p| p.want_name("the name of a parameter")));
                 } else {
                     while self.kind() == Tok::Name && !self.at_break() {
@@ -105,6 +106,7 @@ impl Parser<'_> {
     fn fact(&mut self) -> Fact {
         let name = self.want_name("a fact such as `convex`");
         let args = if self.kind() == Tok::LParen && !self.at_break() {
+            self.role(self.at, Role::Touch);
             self.bracketed(true, "`,` or ", |p| p.commas(Tok::RParen, Self::expr))
         } else {
             Vec::new()
@@ -369,7 +371,6 @@ impl Parser<'_> {
                 let dist = self.expr();
                 let mut plates = Vec::new();
                 if self.kind() == Tok::LBracket && !self.at_break() {
-                    self.role(self.at, Role::Spaced);
                     plates = self.bracketed(true, "`,` or ", |p| p.commas(Tok::RBracket, Self::expr));
                 }
                 let strategy = (self.kind() == Tok::By).then(|| {

@@ -107,7 +107,7 @@ impl Parser<'_> {
             if self.cx.index && matches!(infix, Infix::Range(_)) && matches!(open_end, Tok::Comma | Tok::RBracket) {
                 break;
             }
-            self.role(self.at, Role::Infix);
+            self.role(self.at, Role::Infix(power));
             self.at += 1;
             let kind = match infix {
                 Infix::Op(BinaryOp::Pow) => ExprKind::Binary(BinaryOp::Pow, left, self.operators(POW)),
@@ -126,7 +126,7 @@ impl Parser<'_> {
         let mut ops = vec![op];
         let mut operands = vec![first, self.operators(COMPARE + 1)];
         while let Some((Infix::Compare(op), _)) = self.infix(self.token()) {
-            self.role(self.at, Role::Infix);
+            self.role(self.at, Role::Infix(COMPARE));
             self.at += 1;
             ops.push(op);
             operands.push(self.operators(COMPARE + 1));
@@ -225,6 +225,7 @@ impl Parser<'_> {
 
     /// `(a, name = b)`.
     fn args(&mut self) -> Vec<Arg> {
+        self.role(self.at, Role::Touch);
         self.bracketed(true, "`,` or ", |p| p.commas(Tok::RParen, Self::arg))
     }
 

@@ -59,47 +59,51 @@ pub(crate) struct Parser<'a> {
     line_start: usize,
     /// Something is nested too deeply: the rest of the text is not looked at, and nothing is said about it.
     given_up: bool,
-    /// Where a token has a role that its spelling does not tell; only the formatter asks.
-    roles: Option<Vec<Role>>,
+    /// What each token does where its spelling does not tell; only the formatter asks.
+    marks: Option<Vec<Mark>>,
 }
 
 /// What the formatter must know about a token beyond its kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    /// The first token of a statement or of a line in a body.
+    pub start: bool,
+    pub role: Role,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Role {
     #[default]
     Plain,
     /// A minus or `not` that has one operand.
     Prefix,
-    /// An operator between two operands.
-    Infix,
+    /// An operator between two operands, with its binding power.
+    Infix(u8),
     /// A word that starts a binder: its clauses align with it.
     Binder,
-    /// `of` and `subject` of the binder at that token.
+    /// `of`, `by`, `diff` and `subject` of the binder at that token.
     Clause(u32),
-    /// `let` of a `let … in`, and its `in`.
-    LetIn,
+    /// The `in` of the `let … in` at that token.
     InOf(u32),
-    /// A clause of a `solve` or a line that continues a declaration.
+    /// A clause of a `solve`, or a word that continues a declaration.
     Continuation,
-    /// The first token of a statement or of a line in a body.
-    Start,
-    /// `=` or `~` that lines up with those above and below.
+    /// `=`, `~` or `by` that may line up with those above and below.
     Align,
-    /// The bracket of plates in `theta ~ d [8]`.
-    Spaced,
-    /// A bracket of braces that holds statements.
+    /// The parenthesis of a call or of parameters: it touches what stands before it.
+    Touch,
+    /// Braces that hold statements.
     Body,
 }
 
 /// Parses one text. Whatever could not be read is an `Error` node in the tree and a diagnostic in the list; the
 /// diagnostics are in order of position.
 pub fn parse(file: FileId, text: &str) -> (Module, Vec<Diagnostic>) {
-    let (module, diagnostics, _) = parse_with(file, text, false);
+    let (module, diagnostics, _) = parse_marked(file, text, false);
     (module, diagnostics)
 }
 
-/// Everything one parse yields. The roles are empty unless asked for.
-pub(crate) fn parse_with(file: FileId, text: &str, roles: bool) -> (Module, Vec<Diagnostic>, Parsed) {
+/// Everything one parse yields. The marks are empty unless asked for.
+pub(crate) fn parse_marked(file: FileId, text: &str, marks: bool) -> (Module, Vec<Diagnostic>, Parsed) {
     let mut lexed = lex(file, text);
     balance(file, text, &mut lexed.tokens, &mut lexed.diagnostics);
     let mut parser = Parser {
@@ -116,19 +120,19 @@ pub(crate) fn parse_with(file: FileId, text: &str, roles: bool) -> (Module, Vec<
         complained: usize::MAX,
         line_start: 0,
         given_up: false,
-        roles: roles.then(|| vec![Role::Plain; lexed.tokens.len()]),
+        marks: marks.then(|| vec![Mark::default(); lexed.tokens.len()]),
     };
     let module = parser.module();
-    let roles = parser.roles.take().unwrap_or_default();
+    let marks = parser.marks.take().unwrap_or_default();
     let mut diagnostics = std::mem::take(&mut parser.diagnostics);
     diagnostics.sort_by_key(|d| (d.primary.span.start, d.primary.span.end));
-    (module, diagnostics, Parsed { tokens: lexed.tokens, comments: lexed.comments, roles })
+    (module, diagnostics, Parsed { tokens: lexed.tokens, comments: lexed.comments, marks })
 }
 
 pub(crate) struct Parsed {
     pub tokens: Vec<Token>,
     pub comments: Vec<Comment>,
-    pub roles: Vec<Role>,
+    pub marks: Vec<Mark>,
 }
 
 /// Names are short and come from a text of one's own: a multiplicative hash will do, and is quick.
@@ -404,11 +408,18 @@ impl<'a> Parser<'a> {
         self.at = self.tokens.len() - 1;
     }
 
-    // ---- roles and documentation
+    // ---- marks and documentation
 
     fn role(&mut self, at: usize, role: Role) {
-        if let Some(slot) = self.roles.as_mut().and_then(|r| r.get_mut(at)) {
-            *slot = role;
+        if let Some(mark) = self.marks.as_mut().and_then(|m| m.get_mut(at)) {
+            mark.role = role;
+        }
+    }
+
+    fn starts_here(&mut self) {
+        let at = self.at;
+        if let Some(mark) = self.marks.as_mut().and_then(|m| m.get_mut(at)) {
+            mark.start = true;
         }
     }
 

@@ -134,7 +134,7 @@ impl Parser<'_> {
             let name = self.bump();
             vec![Param { name: self.ident_of(name), ty: None, default: None, variadic: false }]
         };
-        self.role(self.at, Role::Infix);
+        self.role(self.at, Role::Infix(0));
         self.want(Tok::Arrow, "after the parameters of a function");
         let body = self.expr();
         self.make(start, ExprKind::Lambda(Arc::new(Lambda { params, body })))
@@ -321,7 +321,6 @@ impl Parser<'_> {
         ty: Option<crate::ast::TypeExpr>,
         value: Expr,
     ) -> Expr {
-        self.role(at, Role::LetIn);
         self.role(self.at, Role::InOf(at as u32));
         self.at += 1;
         let body = self.expr();

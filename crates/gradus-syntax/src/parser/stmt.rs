@@ -1,6 +1,6 @@
 //! Statements, in scripts, tests and blocks.
 
-use super::{Parser, Role};
+use super::Parser;
 use crate::ast::{Expr, Pattern, Stmt, StmtKind, TypeExpr};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
@@ -28,7 +28,7 @@ impl Parser<'_> {
                 return;
             }
             let before = self.at;
-            self.role(before, Role::Start);
+            self.starts_here();
             self.line_start = before;
             line(self);
             if self.at == before {

@@ -12,7 +12,7 @@ impl Parser<'_> {
         self.deeper(|p| {
             let left = p.type_operand();
             if p.kind() == Tok::Arrow && !p.at_break() {
-                p.role(p.at, Role::Infix);
+                p.role(p.at, Role::Infix(0));
                 p.at += 1;
                 let right = p.type_expr();
                 let span = left.span.to(right.span);
@@ -139,6 +139,9 @@ impl Parser<'_> {
     pub(super) fn params(&mut self) -> Vec<Param> {
         if self.kind() != Tok::LParen || self.at_break() {
             return Vec::new();
+        }
+        if self.at > 0 && self.tokens[self.at - 1].kind == Tok::Name {
+            self.role(self.at, Role::Touch);
         }
         self.bracketed(true, "`,` or ", |p| p.commas(Tok::RParen, Self::param))
     }

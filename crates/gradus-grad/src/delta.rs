@@ -29,6 +29,8 @@ pub(crate) enum Factor {
     Minus,
     Times(NodeId),
     Over(NodeId),
+    /// Times `share` where `mask` holds, and exactly zero elsewhere.
+    Chosen { mask: NodeId, share: NodeId },
 }
 
 /// `d * f`, of the shape that the two share.
@@ -37,6 +39,11 @@ pub(crate) fn product(b: &mut Build, d: Delta, f: Factor) -> IrResult<Option<Del
         Factor::Zero => return Ok(None),
         Factor::One => return Ok(Some(d)),
         Factor::Minus => return Ok(Some(d.with(b.neg(d.id)?))),
+        Factor::Chosen { mask, share } => {
+            let zero = b.real(0.0)?;
+            let part = b.mul(d.id, share)?;
+            return Ok(Some(Delta::new(b.select(mask, part, zero)?, true)));
+        }
         Factor::Times(p) => (p, finite(b.graph, p, 12)),
         Factor::Over(q) => (q, b.graph.constant(q).is_some_and(|v| v != 0.0 && !v.is_nan())),
     };
@@ -136,15 +143,16 @@ pub(crate) fn nonzero(b: &mut Build, x: NodeId) -> IrResult<NodeId> {
     b.select(at, inf, x)
 }
 
-/// Where all the cotangents `from` are zero and the result is no number, zero: for ops whose result is not elementwise.
+/// Where all the cotangents `from` are zero and the result is not finite, zero: for ops whose result is not elementwise.
 pub(crate) fn guard_whole(b: &mut Build, from: &[Option<Delta>], d: Delta) -> IrResult<Delta> {
     if !from.iter().flatten().any(|c| c.masked) {
         return Ok(d);
     }
     let zero = b.real(0.0)?;
     let mut mask = {
-        let nan = b.un(UnaryOp::IsNan, d.id)?;
-        any(b, nan)?
+        let good = b.un(UnaryOp::IsFinite, d.id)?;
+        let bad = b.not(good)?;
+        any(b, bad)?
     };
     for c in from.iter().flatten() {
         let some = b.ne(c.id, zero)?;

@@ -122,11 +122,10 @@ fn binary(b: &mut Build, o: BinaryOp, x: NodeId, y: NodeId, out: NodeId, k: usiz
         }
         (Max | Min, k) => {
             let (me, it) = if k == 0 { (x, y) } else { (y, x) };
-            let wins = if o == Max { b.gt(me, it)? } else { b.lt(me, it)? };
+            let mask = if o == Max { b.ge(me, it)? } else { b.le(me, it)? };
             let tie = b.eq(me, it)?;
-            let (zero, half, one) = (b.real(0.0)?, b.real(0.5)?, b.real(1.0)?);
-            let rest = b.select(tie, half, zero)?;
-            Times(b.select(wins, one, rest)?)
+            let (half, one) = (b.real(0.5)?, b.real(1.0)?);
+            Factor::Chosen { mask, share: b.select(tie, half, one)? }
         }
         (Atan2, k) => {
             let h = b.bin(Hypot, x, y)?;
@@ -172,10 +171,6 @@ fn pow_base(b: &mut Build, x: NodeId, y: NodeId) -> IrResult<Factor> {
     Ok(Factor::Times(b.mul(y, p)?))
 }
 
-fn masks(op: &Op) -> bool {
-    matches!(op, Op::Binary(BinaryOp::Max | BinaryOp::Min))
-}
-
 /// Tangent of `y = op(xs)`.
 pub(crate) fn push(b: &mut Build, op: &Op, xs: &[NodeId], y: NodeId, ts: &[Option<Delta>]) -> IrResult<Option<Delta>> {
     let shape = b.shape(y);
@@ -198,7 +193,7 @@ pub(crate) fn push(b: &mut Build, op: &Op, xs: &[NodeId], y: NodeId, ts: &[Optio
         }
     }
     match sum {
-        Some(d) => Ok(Some(Delta::new(b.broadcast(d.id, &shape)?, d.masked || masks(op)))),
+        Some(d) => Ok(Some(d.with(b.broadcast(d.id, &shape)?))),
         None => Ok(None),
     }
 }
@@ -225,7 +220,7 @@ pub(crate) fn pull(
             Some(Delta::new(id, true))
         } else {
             let f = factor(b, op, xs, y, k)?;
-            product(b, ct, f)?.map(|d| Delta::new(d.id, d.masked || masks(op)))
+            product(b, ct, f)?
         };
         cts[k] = match d {
             Some(d) => {

@@ -16,11 +16,10 @@ fn weights(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: NodeId) -> 
         ReduceOp::Prod => Factor::Times(product_of_others(b, axes, x)?),
         ReduceOp::Max | ReduceOp::Min => {
             let kept = keep(b, y, axes, &shape)?;
-            let at = b.eq(x, kept)?;
-            let hits = b.un(gradus_ir::UnaryOp::ToReal, at)?;
-            let count = b.reduce(ReduceOp::Sum, hits, axes)?;
-            let count = keep(b, count, axes, &shape)?;
-            Factor::Times(b.div(hits, count)?)
+            let mask = b.eq(x, kept)?;
+            let count = b.reduce(ReduceOp::Sum, mask, axes)?;
+            let share = b.recip(count)?;
+            Factor::Chosen { mask, share: keep(b, share, axes, &shape)? }
         }
         ReduceOp::LogSumExp => {
             // Where all are -inf the weights are exp(-inf), not exp(NaN).
@@ -33,10 +32,6 @@ fn weights(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: NodeId) -> 
             Factor::Times(b.exp(d)?)
         }
     })
-}
-
-fn masks(r: ReduceOp) -> bool {
-    matches!(r, ReduceOp::Max | ReduceOp::Min)
 }
 
 pub(crate) fn push(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: NodeId, t: Delta) -> GradResult<Option<Delta>> {
@@ -52,7 +47,7 @@ pub(crate) fn pull(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: Nod
     let shape = b.shape(x);
     let f = weights(b, r, axes, x, y)?;
     let id = unreduce(b, ct.id, axes, &shape)?;
-    Ok(weigh(b, ct.with(id), f, &shape)?.map(|d| Delta::new(d.id, d.masked || masks(r))))
+    Ok(weigh(b, ct.with(id), f, &shape)?)
 }
 
 /// For each element the product of the others in its group, exact also where some are zero.

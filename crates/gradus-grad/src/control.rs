@@ -300,7 +300,12 @@ pub(crate) fn pull_loop(
         }
         slot += 1;
     }
-    let mut captured = vec![order.last];
+    // A count is known inside as well; how far an early stop came is captured.
+    let mut captured = Vec::new();
+    match &l.trip {
+        Trip::Count(n) => plan.last = Some(n.sub(&Dim::Known(1))),
+        Trip::While { .. } => captured.push(order.last),
+    }
     for k in (s..xs.len()).filter(|k| read[1 + k]) {
         captured.push(xs[k]);
         plan.captured.push(1 + k);
@@ -394,6 +399,8 @@ struct Plan {
     seeds: Vec<(usize, usize)>,
     scanned: Vec<usize>,
     captured: Vec<usize>,
+    /// The index of the last step, where it is no captured value.
+    last: Option<Dim>,
 }
 
 impl Plan {
@@ -422,7 +429,12 @@ impl Plan {
             .collect();
         let caps: Vec<NodeId> = captured.iter().map(|i| g.param(ty(i), origin)).collect();
         let mut b = Build::new(&mut g, origin);
-        let i = b.sub(caps[0], j)?;
+        let (last, caps) = match (&self.last, caps.split_first()) {
+            (Some(n), _) => (b.dim(n)?, caps.as_slice()),
+            (None, Some((last, rest))) => (*last, rest),
+            (None, None) => return Err(internal("the last step is not captured")),
+        };
+        let i = b.sub(last, j)?;
 
         let mut args: Vec<Option<NodeId>> = vec![None; step.params().len()];
         args[0] = Some(i);
@@ -433,7 +445,7 @@ impl Plan {
         for (slot, id) in self.scanned.iter().zip(&slices) {
             args[*slot] = Some(*id);
         }
-        for (slot, id) in self.captured.iter().zip(&caps[1..]) {
+        for (slot, id) in self.captured.iter().zip(caps) {
             args[*slot] = Some(*id);
         }
         // Parameters that nothing reads still want an argument.

@@ -30,7 +30,10 @@ pub(crate) enum Factor {
     Times(NodeId),
     Over(NodeId),
     /// Times `share` where `mask` holds, and exactly zero elsewhere.
-    Chosen { mask: NodeId, share: NodeId },
+    Chosen {
+        mask: NodeId,
+        share: NodeId,
+    },
 }
 
 /// `d * f`, of the shape that the two share.

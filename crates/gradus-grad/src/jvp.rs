@@ -60,7 +60,10 @@ pub(crate) fn push_region(region: &Graph, seeds: &[Option<bool>]) -> GradResult<
 }
 
 fn find(places: &[Option<Place>], id: NodeId) -> GradResult<&Place> {
-    places.get(id.index()).and_then(Option::as_ref).ok_or_else(|| internal(format!("node %{} is used before it is there", id.0)))
+    places
+        .get(id.index())
+        .and_then(Option::as_ref)
+        .ok_or_else(|| internal(format!("node %{} is used before it is there", id.0)))
 }
 
 fn first(values: &[NodeId]) -> GradResult<NodeId> {
@@ -105,7 +108,13 @@ pub(crate) fn outputs(b: &mut Build, y: NodeId) -> GradResult<Vec<NodeId>> {
 }
 
 /// Tangents of the outputs `ys` of one op (no region).
-pub(crate) fn tangents(b: &mut Build, node: &Node, xs: &[NodeId], ys: &[NodeId], ts: &[Option<Delta>]) -> GradResult<Vec<Option<Delta>>> {
+pub(crate) fn tangents(
+    b: &mut Build,
+    node: &Node,
+    xs: &[NodeId],
+    ys: &[NodeId],
+    ts: &[Option<Delta>],
+) -> GradResult<Vec<Option<Delta>>> {
     let y = first(ys)?;
     let op = &node.op;
     let one = |d: Option<Delta>| vec![d];

@@ -87,7 +87,8 @@ pub fn grad(region: &Graph, wrt: &[bool]) -> Result<Graph, GradError> {
     one.outputs.truncate(1);
     let pulled = vjp::pull_region(&one, wrt, &[Some(false)])?;
     let mut g = Graph::new();
-    let mut args: Vec<_> = region.params().iter().map(|p| g.param(region.ty(*p).clone(), region.node(*p).origin)).collect();
+    let mut args: Vec<_> =
+        region.params().iter().map(|p| g.param(region.ty(*p).clone(), region.node(*p).origin)).collect();
     args.push(Build::new(&mut g, region.node(value).origin).real(1.0)?);
     let mut outs = g.inline(&pulled.graph, &args)?;
     let tail = outs.split_off(1);

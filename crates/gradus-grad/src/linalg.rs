@@ -7,7 +7,13 @@ use gradus_ir::build::Build;
 use gradus_ir::{BinaryOp, Dim, NodeId, Op};
 
 /// Tangent of `op(xs)` whose outputs are `ys`, for each output.
-pub(crate) fn push(b: &mut Build, op: &Op, xs: &[NodeId], ys: &[NodeId], ts: &[Option<Delta>]) -> GradResult<Vec<Option<Delta>>> {
+pub(crate) fn push(
+    b: &mut Build,
+    op: &Op,
+    xs: &[NodeId],
+    ys: &[NodeId],
+    ts: &[Option<Delta>],
+) -> GradResult<Vec<Option<Delta>>> {
     if let Op::Solve { .. } | Op::TriangularSolve { .. } = op {
         return Ok(vec![push_solve(b, op, xs, ys[0], ts)?]);
     }
@@ -83,7 +89,14 @@ fn push_solve(b: &mut Build, op: &Op, xs: &[NodeId], x: NodeId, ts: &[Option<Del
 }
 
 /// Cotangents of `(A, b)` in `x = A^-1 b`.
-pub(crate) fn pull_solve(b: &mut Build, op: &Op, xs: &[NodeId], x: NodeId, ct: Delta, want: &[bool]) -> GradResult<Vec<Option<Delta>>> {
+pub(crate) fn pull_solve(
+    b: &mut Build,
+    op: &Op,
+    xs: &[NodeId],
+    x: NodeId,
+    ct: Delta,
+    want: &[bool],
+) -> GradResult<Vec<Option<Delta>>> {
     let w = b.op(adjoint(op), &[xs[0], ct.id])?;
     let mut cts = vec![None, None];
     if want[0] {

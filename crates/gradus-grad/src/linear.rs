@@ -83,13 +83,7 @@ pub(crate) fn push(b: &mut Build, op: &Op, xs: &[NodeId], ts: &[Option<Delta>]) 
 }
 
 /// Cotangents of the wanted operands of `y = op(xs)`.
-pub(crate) fn pull(
-    b: &mut Build,
-    op: &Op,
-    xs: &[NodeId],
-    ct: Delta,
-    want: &[bool],
-) -> GradResult<Vec<Option<Delta>>> {
+pub(crate) fn pull(b: &mut Build, op: &Op, xs: &[NodeId], ct: Delta, want: &[bool]) -> GradResult<Vec<Option<Delta>>> {
     let mut cts = vec![None; xs.len()];
     let shape = match xs.first() {
         Some(x) => b.shape(*x),
@@ -159,7 +153,8 @@ pub(crate) fn pull(
         Op::MatMul => {
             for k in 0..2 {
                 if want[k] {
-                    cts[k] = Some(if k == 0 { pull_left(b, xs[0], xs[1], ct)? } else { pull_right(b, xs[0], xs[1], ct)? });
+                    cts[k] =
+                        Some(if k == 0 { pull_left(b, xs[0], xs[1], ct)? } else { pull_right(b, xs[0], xs[1], ct)? });
                 }
             }
         }

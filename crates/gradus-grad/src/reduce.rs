@@ -34,7 +34,14 @@ fn weights(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: NodeId) -> 
     })
 }
 
-pub(crate) fn push(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: NodeId, t: Delta) -> GradResult<Option<Delta>> {
+pub(crate) fn push(
+    b: &mut Build,
+    r: ReduceOp,
+    axes: &[usize],
+    x: NodeId,
+    y: NodeId,
+    t: Delta,
+) -> GradResult<Option<Delta>> {
     let shape = b.shape(x);
     let f = weights(b, r, axes, x, y)?;
     Ok(match weigh(b, t, f, &shape)? {
@@ -43,7 +50,14 @@ pub(crate) fn push(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: Nod
     })
 }
 
-pub(crate) fn pull(b: &mut Build, r: ReduceOp, axes: &[usize], x: NodeId, y: NodeId, ct: Delta) -> GradResult<Option<Delta>> {
+pub(crate) fn pull(
+    b: &mut Build,
+    r: ReduceOp,
+    axes: &[usize],
+    x: NodeId,
+    y: NodeId,
+    ct: Delta,
+) -> GradResult<Option<Delta>> {
     let shape = b.shape(x);
     let f = weights(b, r, axes, x, y)?;
     let id = unreduce(b, ct.id, axes, &shape)?;
@@ -78,7 +92,14 @@ fn product_of_others(b: &mut Build, axes: &[usize], x: NodeId) -> GradResult<Nod
 }
 
 /// Tangent of a running product or maximum.
-pub(crate) fn push_cumulative(b: &mut Build, op: Cumulative, axis: usize, reverse: bool, x: NodeId, t: Delta) -> GradResult<Delta> {
+pub(crate) fn push_cumulative(
+    b: &mut Build,
+    op: Cumulative,
+    axis: usize,
+    reverse: bool,
+    x: NodeId,
+    t: Delta,
+) -> GradResult<Delta> {
     let flip = |b: &mut Build, a: NodeId| -> IrResult<NodeId> {
         if reverse { b.op(Op::Reverse { axis }, &[a]) } else { Ok(a) }
     };

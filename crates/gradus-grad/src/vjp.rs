@@ -32,7 +32,8 @@ impl Pulled {
 pub(crate) fn pull_region(region: &Graph, active: &[bool], seeds: &[Option<bool>]) -> GradResult<Pulled> {
     let act = activity(region, active);
     let mut g = Graph::new();
-    let args: Vec<NodeId> = region.params().iter().map(|p| g.param(region.ty(*p).clone(), region.node(*p).origin)).collect();
+    let args: Vec<NodeId> =
+        region.params().iter().map(|p| g.param(region.ty(*p).clone(), region.node(*p).origin)).collect();
     let mut incoming = Vec::new();
     for (o, seed) in region.outputs.iter().zip(seeds) {
         if let Some(masked) = seed {

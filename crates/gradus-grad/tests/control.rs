@@ -167,7 +167,9 @@ fn loops_to_convergence() {
             Ok(vec![b.gt(d, tol)?])
         };
         let trip = Trip::While { limit: Dim::Known(50) };
-        Ok(vec![looped(b, Spec { trip, carries: &[start], scanned: &[], captured: &[p[0]], cond: Some(cond), body })?[1]])
+        Ok(vec![
+            looped(b, Spec { trip, carries: &[start], scanned: &[], captured: &[p[0]], cond: Some(cond), body })?[1],
+        ])
     });
     for x in [2.0f64, 9.0] {
         let d = gradient(&g, &[Array::scalar(x)])[0].data[0];
@@ -190,12 +192,15 @@ fn nested_loops() {
                 Ok(vec![n, t])
             };
             let trip = Trip::Count(Dim::Known(3));
-            let outs = looped(b, Spec { trip, carries: &[a[1]], scanned: &[a[2]], captured: &[a[1]], cond: None, body: row })?;
+            let outs =
+                looped(b, Spec { trip, carries: &[a[1]], scanned: &[a[2]], captured: &[a[1]], cond: None, body: row })?;
             let s = b.sum_all(outs[2])?;
             Ok(vec![b.add(outs[1], s)?])
         };
         let trip = Trip::Count(Dim::Known(2));
-        Ok(vec![looped(b, Spec { trip, carries: &[p[0]], scanned: &[], captured: &[p[1]], cond: None, body: outer })?[1]])
+        Ok(vec![
+            looped(b, Spec { trip, carries: &[p[0]], scanned: &[], captured: &[p[1]], cond: None, body: outer })?[1],
+        ])
     });
     let flat = region(&shapes, |b, p| {
         let mut x = p[0];
@@ -279,7 +284,8 @@ fn symbolic_loops() {
             let two = b.int(2)?;
             Ok(vec![b.lt(a[0], two)?])
         };
-        let (trip, cond) = if stop_early { (Trip::While { limit: n.clone() }, Some(cond)) } else { (Trip::Count(n.clone()), None) };
+        let (trip, cond) =
+            if stop_early { (Trip::While { limit: n.clone() }, Some(cond)) } else { (Trip::Count(n.clone()), None) };
         let outs = looped(b, Spec { trip, carries: &[w], scanned: &[x], captured: &[], cond, body }).unwrap();
         g.outputs = outs[1..].to_vec();
         let mut rng = Rng(5);
@@ -304,14 +310,22 @@ fn only_what_is_read_is_kept() {
             Ok(vec![b.add(m, a[2])?])
         };
         let trip = || Trip::Count(Dim::Known(5));
-        let first = looped(b, Spec { trip: trip(), carries: &[p[0]], scanned: &[], captured: &[p[1]], cond: None, body: linear })?[1];
-        let second = looped(b, Spec { trip: trip(), carries: &[first], scanned: &[], captured: &[p[1]], cond: None, body })?[1];
+        let first = looped(
+            b,
+            Spec { trip: trip(), carries: &[p[0]], scanned: &[], captured: &[p[1]], cond: None, body: linear },
+        )?[1];
+        let second =
+            looped(b, Spec { trip: trip(), carries: &[first], scanned: &[], captured: &[p[1]], cond: None, body })?[1];
         Ok(vec![b.sum_all(second)?])
     });
     let d = grad(&g, &[true, true]).unwrap();
-    let kept: Vec<usize> = d.nodes().filter_map(|(_, n)| if let Op::Loop(l) = &n.op { Some(l.collected) } else { None }).collect();
+    let kept: Vec<usize> =
+        d.nodes().filter_map(|(_, n)| if let Op::Loop(l) = &n.op { Some(l.collected) } else { None }).collect();
     // Forward linear (keeps nothing), forward sine (keeps x), and their ways back.
     assert_eq!(kept, [0, 1, 0, 0], "{d}");
+    // And nothing is guarded where nothing is masked.
+    let second = jvp(&d, &[true, true]).unwrap().to_string();
+    assert!(!second.contains("is_nan"), "{second}");
     check(&g, &[array(&[3], &[0.1, 0.2, 0.3]), array(&[3], &[1.0, 0.5, -1.0])], "two loops");
 }
 
@@ -379,7 +393,8 @@ fn branches() {
         check_third(&branching(), &inputs, &format!("branch at {x}"), 1e-5);
     }
     // The arm not taken is not even run: its pole is nowhere.
-    let d = gradient(&scalar(&branching(), 1), &[Array::scalar(-1.0), array(&[2], &[0.3, -1.2]), array(&[2], &[0.8, 0.4])]);
+    let d =
+        gradient(&scalar(&branching(), 1), &[Array::scalar(-1.0), array(&[2], &[0.3, -1.2]), array(&[2], &[0.8, 0.4])]);
     assert!(d[0].data[0] == 0.0 && d[1].data.iter().all(|v| *v == 0.0) && d[2].data.iter().all(|v| *v != 0.0));
 }
 
@@ -410,12 +425,14 @@ fn branches_in_loops_in_loops() {
                 Ok(vec![large])
             };
             let trip = Trip::While { limit: Dim::Known(4) };
-            let outs = looped(b, Spec { trip, carries: &[a[1]], scanned: &[], captured: &[a[2]], cond: Some(cond), body })?;
+            let outs =
+                looped(b, Spec { trip, carries: &[a[1]], scanned: &[], captured: &[a[2]], cond: Some(cond), body })?;
             let next = b.add(outs[1], a[2])?;
             Ok(vec![next, outs[1]])
         };
         let trip = Trip::Count(Dim::Known(3));
-        let outs = looped(b, Spec { trip, carries: &[p[0]], scanned: &[], captured: &[p[1]], cond: None, body: outer })?;
+        let outs =
+            looped(b, Spec { trip, carries: &[p[0]], scanned: &[], captured: &[p[1]], cond: None, body: outer })?;
         Ok(outs[1..].to_vec())
     });
     let inputs = [array(&[2], &[0.9, 0.7]), array(&[2], &[0.4, 0.8])];

@@ -21,7 +21,10 @@ fn slopes(x: &[f64], f: impl FnOnce(&mut Build, NodeId) -> IrResult<NodeId>) -> 
         e[k] = 1.0;
         let t = run(&forward, &[array(&[x.len()], x), array(&[x.len()], &e)])[1].as_scalar().unwrap();
         if x.len() == 1 || want.is_finite() && by_grad.iter().all(|v| v.is_finite()) {
-            assert!(t == *want || t.is_nan() && want.is_nan() || (t - want).abs() < 1e-12, "element {k}: {t} forward, {want} back");
+            assert!(
+                t == *want || t.is_nan() && want.is_nan() || (t - want).abs() < 1e-12,
+                "element {k}: {t} forward, {want} back"
+            );
         }
     }
     by_grad
@@ -109,9 +112,14 @@ fn ties_are_shared() {
         b.maximum(p, zero)
     });
     assert_eq!(relu, [0.0, 0.5, 1.0]);
-    assert_eq!(slopes(&[3.0, 1.0, 3.0, 3.0], |b, p| b.reduce(ReduceOp::Max, p, &[0])), [1.0 / 3.0, 0.0, 1.0 / 3.0, 1.0 / 3.0]);
+    assert_eq!(
+        slopes(&[3.0, 1.0, 3.0, 3.0], |b, p| b.reduce(ReduceOp::Max, p, &[0])),
+        [1.0 / 3.0, 0.0, 1.0 / 3.0, 1.0 / 3.0]
+    );
     assert_eq!(slopes(&[1.0, 1.0, 3.0], |b, p| b.reduce(ReduceOp::Min, p, &[0])), [0.5, 0.5, 0.0]);
-    let cummax = |reverse: bool| slopes(&[2.0, 1.0, 2.0, 5.0], |b, p| b.op(Op::Cumulative { op: Cumulative::Max, axis: 0, reverse }, &[p]));
+    let cummax = |reverse: bool| {
+        slopes(&[2.0, 1.0, 2.0, 5.0], |b, p| b.op(Op::Cumulative { op: Cumulative::Max, axis: 0, reverse }, &[p]))
+    };
     assert_eq!(cummax(false), [3.0, 0.0, 0.0, 1.0]);
     assert_eq!(cummax(true), [0.0, 0.0, 0.0, 4.0]);
 }
@@ -171,7 +179,9 @@ fn logsumexp_with_infinities() {
 }
 
 /// `where(x > 0, f(x), 0)`.
-fn guarded(f: impl FnOnce(&mut Build, NodeId) -> IrResult<NodeId>) -> impl FnOnce(&mut Build, NodeId) -> IrResult<NodeId> {
+fn guarded(
+    f: impl FnOnce(&mut Build, NodeId) -> IrResult<NodeId>,
+) -> impl FnOnce(&mut Build, NodeId) -> IrResult<NodeId> {
     |b: &mut Build, p: NodeId| {
         let zero = b.real(0.0)?;
         let c = b.gt(p, zero)?;
@@ -188,38 +198,73 @@ fn the_branch_not_taken_contributes_nothing() {
         ("sqrt", |b, p| b.sqrt(p), 0.25, -1.0 / 32.0),
         ("log", |b, p| b.log(p), 0.25, -1.0 / 16.0),
         ("recip", |b, p| b.recip(p), -1.0 / 16.0, 1.0 / 32.0),
-        ("1/x by div", |b, p| {
-            let one = b.real(1.0)?;
-            b.div(one, p)
-        }, -1.0 / 16.0, 1.0 / 32.0),
-        ("x log x", |b, p| {
-            let l = b.log(p)?;
-            b.mul(p, l)
-        }, 1.0 + 4f64.ln(), 0.25),
-        ("sqrt of log of x + 1 - 1 + x^2", |b, p| {
-            let l = b.log(p)?;
-            let s = b.square(l)?;
-            let r = b.sqrt(s)?;
-            b.tanh(r)
-        }, f64::NAN, f64::NAN),
-        ("x^-1.5", |b, p| {
-            let e = b.real(-1.5)?;
-            b.pow(p, e)
-        }, -1.5 * 4f64.powf(-2.5), 3.75 * 4f64.powf(-3.5)),
-        ("log of a sum with itself over sqrt", |b, p| {
-            let r = b.sqrt(p)?;
-            let q = b.div(p, r)?;
-            b.log(q)
-        }, 0.125, -1.0 / 32.0),
-        ("exp of 1/x", |b, p| {
-            let r = b.recip(p)?;
-            b.exp(r)
-        }, f64::NAN, f64::NAN),
-        ("softmax-like", |b, p| {
-            let l = b.log(p)?;
-            let e = b.exp(l)?;
-            b.sigmoid(e)
-        }, f64::NAN, f64::NAN),
+        (
+            "1/x by div",
+            |b, p| {
+                let one = b.real(1.0)?;
+                b.div(one, p)
+            },
+            -1.0 / 16.0,
+            1.0 / 32.0,
+        ),
+        (
+            "x log x",
+            |b, p| {
+                let l = b.log(p)?;
+                b.mul(p, l)
+            },
+            1.0 + 4f64.ln(),
+            0.25,
+        ),
+        (
+            "sqrt of log of x + 1 - 1 + x^2",
+            |b, p| {
+                let l = b.log(p)?;
+                let s = b.square(l)?;
+                let r = b.sqrt(s)?;
+                b.tanh(r)
+            },
+            f64::NAN,
+            f64::NAN,
+        ),
+        (
+            "x^-1.5",
+            |b, p| {
+                let e = b.real(-1.5)?;
+                b.pow(p, e)
+            },
+            -1.5 * 4f64.powf(-2.5),
+            3.75 * 4f64.powf(-3.5),
+        ),
+        (
+            "log of a sum with itself over sqrt",
+            |b, p| {
+                let r = b.sqrt(p)?;
+                let q = b.div(p, r)?;
+                b.log(q)
+            },
+            0.125,
+            -1.0 / 32.0,
+        ),
+        (
+            "exp of 1/x",
+            |b, p| {
+                let r = b.recip(p)?;
+                b.exp(r)
+            },
+            f64::NAN,
+            f64::NAN,
+        ),
+        (
+            "softmax-like",
+            |b, p| {
+                let l = b.log(p)?;
+                let e = b.exp(l)?;
+                b.sigmoid(e)
+            },
+            f64::NAN,
+            f64::NAN,
+        ),
     ];
     for (name, f, first, second) in table {
         let d = slopes(&x, guarded(f));

@@ -198,7 +198,8 @@ fn gathers() {
         });
         check(&g, &randoms(20, &[&[3, 2], &[2]]), "one row");
     }
-    let along = |b: &mut gradus_ir::build::Build| literal(b, DType::Int, &[2, 4], &[2.0, 0.0, 2.0, 1.0, 0.0, 0.0, 1.0, 2.0]);
+    let along =
+        |b: &mut gradus_ir::build::Build| literal(b, DType::Int, &[2, 4], &[2.0, 0.0, 2.0, 1.0, 0.0, 0.0, 1.0, 2.0]);
     let g = region(&[&[2, 3]], |b, p| {
         let i = along(b)?;
         Ok(vec![b.op(Op::TakeAlong { axis: 1 }, &[p[0], i])?])

@@ -5,7 +5,7 @@ mod common;
 
 use common::{check_third, check_to, reals, run};
 use gradus_grad::{grad, jvp, vjp};
-use gradus_ir::testing::{Options, random_array, random_case, Rng};
+use gradus_ir::testing::{Options, Rng, random_array, random_case};
 use gradus_ir::{Array, DType};
 
 #[test]
@@ -19,7 +19,8 @@ fn smooth_graphs_agree_with_differences() {
 #[test]
 fn symbolic_graphs_agree_with_differences() {
     for seed in 0..60 {
-        let case = random_case(seed, &Options { smooth: true, symbolic: true, steps: 12, ..Options::default() }).unwrap();
+        let case =
+            random_case(seed, &Options { smooth: true, symbolic: true, steps: 12, ..Options::default() }).unwrap();
         check_to(&case.graph, &case.inputs, &format!("symbolic, seed {seed}"), 1e-5);
     }
 }
@@ -56,7 +57,10 @@ fn kinked_graphs_are_transposes() {
             a.iter().zip(b).flat_map(|(x, y)| x.data.iter().zip(y.data.iter())).map(|(p, q)| p * q).sum()
         };
         let (left, right) = (dot(&u, &tangents), dot(&back, &v));
-        assert!(left.is_finite() && (left - right).abs() < 1e-9 * (1.0 + left.abs()), "seed {seed}: {left} {right}\n{g}");
+        assert!(
+            left.is_finite() && (left - right).abs() < 1e-9 * (1.0 + left.abs()),
+            "seed {seed}: {left} {right}\n{g}"
+        );
         // Its gradient is a graph like any other.
         let first = grad(g, &wrt).unwrap();
         run(&jvp(&first, &wrt).unwrap(), &given);

@@ -1,1 +1,24 @@
-//! gradus-cpu
+//! Executes plans on this machine's CPU.
+//!
+//! Owns:    the executor with its arena, kernels for every op, the counter-based random generator, limits of a run.
+//! Never:   changes a plan, allocates inside a loop of one, reads the clock or the environment to decide a result.
+//! Reads:   an `Arc<Plan>` and the input arrays.
+//! Returns: the output arrays, or a `Fault` that says where and why the run ended.
+
+mod arena;
+mod control;
+mod elementwise;
+mod executor;
+mod fused;
+mod index;
+mod kernels;
+mod linalg;
+mod matmul;
+mod order;
+pub mod philox;
+mod reduce;
+pub mod special;
+mod trap;
+
+pub use control::{Control, Fault};
+pub use executor::Executor;

@@ -1,0 +1,59 @@
+//! What a run may use, and why it can end early.
+
+use gradus_ir::Origin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Limits of a run. The default has none.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// Set by someone else to end the run.
+    pub cancel: Option<Arc<AtomicBool>>,
+    /// Where `clock` counts from; the beginning of this run if not given.
+    pub started: Option<Instant>,
+    /// The run ends here, whatever it has reached.
+    pub deadline: Option<Instant>,
+    /// Bytes that the plan may use.
+    pub memory_limit: Option<usize>,
+    /// Look at every instruction's results: see [`Fault::NonFinite`]. Needs a plan made with
+    /// `gradus_plan::Options::TRACE`, whose instructions are single ops.
+    pub trap_nonfinite: bool,
+}
+
+impl Control {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|c| c.load(Ordering::Relaxed))
+    }
+}
+
+/// Why a run did not give its outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// An index outside its axis. An empty axis from which something is picked has length 0.
+    Index { origin: Origin, index: f64, len: usize },
+    Cancelled,
+    TimeLimit,
+    /// The plan needs more memory (bytes) than the limit, or than there is.
+    Memory { needed: usize, limit: usize },
+    /// With `trap_nonfinite`: the first op that made a NaN of operands without one, or else (at the end of the run) the
+    /// first that made an infinity of finite operands. `steps` are those of the enclosing loops, outermost first.
+    NonFinite { origin: Origin, op: &'static str, value: f64, steps: Vec<u64> },
+    /// A mistake of the compiler or of the caller; the text says which.
+    Internal(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Index { index, len, .. } => write!(f, "index {index} is outside an axis of length {len}"),
+            Fault::Cancelled => write!(f, "cancelled"),
+            Fault::TimeLimit => write!(f, "the time limit was reached"),
+            Fault::Memory { needed, limit } => write!(f, "{needed} bytes are needed, the limit is {limit}"),
+            Fault::NonFinite { op, value, .. } => write!(f, "{op} gave {value}"),
+            Fault::Internal(m) => write!(f, "internal: {m}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

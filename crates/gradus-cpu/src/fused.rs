@@ -1,0 +1,319 @@
+//! Fused elementwise instructions: a register program over blocks of elements, with strided loads and stores and running
+//! reductions.
+
+use crate::elementwise::{Arg, lane, lane1};
+use crate::executor::Machine;
+use crate::reduce;
+use gradus_plan::{BLOCK, Fused, Out, Pattern, Src};
+
+/// An input of the instruction at hand, its address known.
+#[derive(Clone, Copy)]
+pub(crate) enum Source {
+    Dense(*const f64),
+    Splat(f64),
+    /// Loaded into a register for each block.
+    Loaded { from: *const f64, register: usize },
+}
+
+/// Calls `f(index in the block, offset in memory, length, stride)` for each run along the last axis of the elements
+/// `start..start + len` of the iteration space.
+fn runs(axes: &[(usize, isize)], start: usize, len: usize, mut f: impl FnMut(usize, isize, usize, isize)) {
+    let Some((&(n, stride), outer)) = axes.split_last() else { return };
+    let (mut row, mut i) = (start / n, start % n);
+    let mut done = 0;
+    while done < len {
+        let mut offset = 0;
+        match outer {
+            [(_, s)] => offset = row as isize * s,
+            _ => {
+                let mut rest = row;
+                for &(d, s) in outer.iter().rev() {
+                    offset += (rest % d) as isize * s;
+                    rest /= d;
+                }
+            }
+        }
+        let run = (n - i).min(len - done);
+        f(done, offset + i as isize * stride, run, stride);
+        done += run;
+        row += 1;
+        i = 0;
+    }
+}
+
+/// SAFETY: the elements of the iteration space that the pattern reaches lie in memory that may be read.
+unsafe fn load(out: &mut [f64], from: *const f64, axes: &[(usize, isize)], start: usize) {
+    runs(axes, start, out.len(), |at, offset, n, stride| {
+        let target = &mut out[at..at + n];
+        // SAFETY: as for the whole function.
+        unsafe {
+            let p = from.offset(offset);
+            match stride {
+                0 => target.fill(*p),
+                1 => target.copy_from_slice(std::slice::from_raw_parts(p, n)),
+                _ => {
+                    for (k, t) in target.iter_mut().enumerate() {
+                        *t = *p.offset(k as isize * stride);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// SAFETY: as for `load`, for writing; no two elements of the space share an address.
+unsafe fn store(x: &[f64], to: *mut f64, pattern: &Pattern, start: usize) {
+    match pattern {
+        // SAFETY: the caller's.
+        Pattern::Dense | Pattern::Splat => unsafe { std::ptr::copy(x.as_ptr(), to.add(start), x.len()) },
+        Pattern::Strided(axes) => runs(axes, start, x.len(), |at, offset, n, stride| {
+            // SAFETY: the caller's.
+            unsafe {
+                let p = to.offset(offset);
+                for (k, v) in x[at..at + n].iter().enumerate() {
+                    *p.offset(k as isize * stride) = *v;
+                }
+            }
+        }),
+    }
+}
+
+impl Machine<'_> {
+    /// SAFETY: the plan's places lie in their memory, which `Plan` guarantees.
+    pub(crate) unsafe fn fused(&mut self, f: &Fused) {
+        // SAFETY: every address below is a place of the plan with an index inside its iteration space.
+        unsafe {
+            if f.count == 0 {
+                for o in &f.outs {
+                    if let Out::Reduce { op, place, .. } = o {
+                        self.slice_mut(*place, f.rows).fill(reduce::identity(*op));
+                    }
+                }
+            } else if f.count == 1 {
+                self.fused_scalar(f);
+            } else if f.program.is_empty() && self.fused_copy(f) {
+            } else {
+                self.fused_blocks(f);
+            }
+        }
+    }
+
+    unsafe fn fused_scalar(&mut self, f: &Fused) {
+        // SAFETY: one element of each place; registers are in the scratch memory.
+        unsafe {
+            let regs = self.scratch;
+            let read = |s: Src| match s {
+                Src::Reg(r) => *regs.add(r as usize),
+                Src::In(k) => *self.at(f.inputs[k as usize].place),
+                Src::Imm(v) => v,
+            };
+            for l in &f.program {
+                *regs.add(l.dst as usize) = lane1(l.op, read(l.a), read(l.b), read(l.c));
+            }
+            // Every reduction of one element is the element. Stores come last: they may overwrite inputs.
+            for o in &f.outs {
+                if let Out::Reduce { src, place, .. } = o {
+                    *self.at(*place) = read(*src);
+                }
+            }
+            for o in &f.outs {
+                if let Out::Store { src, access, .. } = o {
+                    *self.at(access.place) = read(*src);
+                }
+            }
+        }
+    }
+
+    /// Copies and fills of dense memory. False where the instruction is something else.
+    unsafe fn fused_copy(&mut self, f: &Fused) -> bool {
+        let [Out::Store { src, access, .. }] = f.outs.as_slice() else { return false };
+        if access.pattern != Pattern::Dense {
+            return false;
+        }
+        // SAFETY: `count` elements at both places.
+        unsafe {
+            let to = self.at(access.place);
+            match src {
+                Src::Imm(v) => std::slice::from_raw_parts_mut(to, f.count).fill(*v),
+                Src::In(k) => {
+                    let a = &f.inputs[*k as usize];
+                    let from = self.at(a.place).cast_const();
+                    match a.pattern {
+                        Pattern::Dense if from == to.cast_const() => {}
+                        Pattern::Dense => std::ptr::copy(from, to, f.count),
+                        Pattern::Splat => std::slice::from_raw_parts_mut(to, f.count).fill(*from),
+                        Pattern::Strided(_) => return false,
+                    }
+                }
+                Src::Reg(_) => return false,
+            }
+        }
+        true
+    }
+
+    unsafe fn fused_blocks(&mut self, f: &Fused) {
+        // SAFETY: see `fused`.
+        unsafe {
+            self.sources.clear();
+            for (k, a) in f.inputs.iter().enumerate() {
+                let from = self.at(a.place).cast_const();
+                self.sources.push(match a.pattern {
+                    Pattern::Dense => Source::Dense(from),
+                    Pattern::Splat => Source::Splat(*from),
+                    Pattern::Strided(_) => Source::Loaded { from, register: f.registers as usize + k },
+                });
+            }
+            let reducing = f.segment > 0;
+            if reducing && f.segment <= BLOCK {
+                // Whole rows in each block.
+                let rows = BLOCK / f.segment;
+                let mut row = 0;
+                while row < f.rows {
+                    let n = rows.min(f.rows - row);
+                    let (start, len) = (row * f.segment, n * f.segment);
+                    let stored = self.block(f, start, len);
+                    for o in &f.outs {
+                        if let Out::Reduce { op, src, place } = o {
+                            let x = self.reduced(f, *src, start, len);
+                            let out = std::slice::from_raw_parts_mut(self.at(*place).add(row), n);
+                            for (y, x) in out.iter_mut().zip(x.chunks_exact(f.segment)) {
+                                *y = reduce::slice(*op, x);
+                            }
+                        }
+                    }
+                    if !stored {
+                        self.stores(f, start, len);
+                    }
+                    row += n;
+                }
+                return;
+            }
+            let (segment, rows) = if reducing { (f.segment, f.rows) } else { (f.count, 1) };
+            for row in 0..rows {
+                let mut k = 0;
+                for o in &f.outs {
+                    if let Out::Reduce { op, .. } = o {
+                        match self.accs.get_mut(k) {
+                            Some(a) => a.reset(*op),
+                            None => self.accs.push(reduce::Acc::new(*op)),
+                        }
+                        k += 1;
+                    }
+                }
+                let mut at = 0;
+                while at < segment {
+                    let (start, len) = (row * segment + at, BLOCK.min(segment - at));
+                    let stored = self.block(f, start, len);
+                    if reducing {
+                        let mut k = 0;
+                        for o in &f.outs {
+                            if let Out::Reduce { src, .. } = o {
+                                let x = self.reduced(f, *src, start, len);
+                                self.accs[k].add(x);
+                                k += 1;
+                            }
+                        }
+                    }
+                    if !stored {
+                        self.stores(f, start, len);
+                    }
+                    at += len;
+                }
+                let mut k = 0;
+                for o in &f.outs {
+                    if let Out::Reduce { place, .. } = o {
+                        *self.at(*place).add(row) = self.accs[k].result();
+                        k += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The elements that a reduction of this block sees.
+    unsafe fn reduced(&self, f: &Fused, src: Src, start: usize, len: usize) -> &'static [f64] {
+        // SAFETY: registers and inputs hold `len` elements; the slice is used before the next block.
+        unsafe {
+            match self.arg(src, start, len) {
+                Arg::Slice(x) => x,
+                Arg::Splat(v) => {
+                    // The register after all others is free for this.
+                    let spare = self.register(f.registers as usize + f.inputs.len(), len);
+                    spare.fill(v);
+                    spare
+                }
+            }
+        }
+    }
+
+    /// SAFETY: `r` is below the plan's number of registers (one more is there for `reduced`), `len <= BLOCK`.
+    unsafe fn register(&self, r: usize, len: usize) -> &'static mut [f64] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.scratch.add(r * BLOCK), len) }
+    }
+
+    /// SAFETY: as for `register`; dense inputs hold `start + len` elements.
+    #[inline]
+    unsafe fn arg(&self, s: Src, start: usize, len: usize) -> Arg<'static> {
+        // SAFETY: the caller's.
+        unsafe {
+            match s {
+                Src::Reg(r) => Arg::Slice(self.register(r as usize, len)),
+                Src::Imm(v) => Arg::Splat(v),
+                Src::In(k) => match self.sources[k as usize] {
+                    Source::Dense(p) => Arg::Slice(std::slice::from_raw_parts(p.add(start), len)),
+                    Source::Splat(v) => Arg::Splat(v),
+                    Source::Loaded { register, .. } => Arg::Slice(self.register(register, len)),
+                },
+            }
+        }
+    }
+
+    /// Runs the program on the elements `start..start + len`; true where the result is in its place already.
+    unsafe fn block(&mut self, f: &Fused, start: usize, len: usize) -> bool {
+        // SAFETY: see `fused`. A lane's register is none of its operands; a direct store overlaps no input.
+        unsafe {
+            for (s, a) in self.sources.iter().zip(&f.inputs) {
+                if let (Source::Loaded { from, register }, Pattern::Strided(axes)) = (s, &a.pattern) {
+                    load(self.register(*register, len), *from, axes, start);
+                }
+            }
+            // The last lane may write to memory where its result is only stored.
+            let mut direct: Option<(usize, *mut f64)> = None;
+            if let Some(last) = f.program.last()
+                && let [Out::Store { src: Src::Reg(r), access, direct: true }] = f.outs.as_slice()
+                && *r == last.dst
+            {
+                direct = Some((f.program.len() - 1, self.at(access.place).add(start)));
+            }
+            for (k, l) in f.program.iter().enumerate() {
+                let out = match direct {
+                    Some((last, p)) if last == k => std::slice::from_raw_parts_mut(p, len),
+                    _ => self.register(l.dst as usize, len),
+                };
+                lane(l.op, out, self.arg(l.a, start, len), self.arg(l.b, start, len), self.arg(l.c, start, len));
+            }
+            direct.is_some()
+        }
+    }
+
+    /// Stores the results of the block at hand. Reductions come before: a store may overwrite an input that they read.
+    unsafe fn stores(&mut self, f: &Fused, start: usize, len: usize) {
+        // SAFETY: see `fused`.
+        unsafe {
+            for o in &f.outs {
+                if let Out::Store { src, access, .. } = o {
+                    let to = self.at(access.place);
+                    match self.arg(*src, start, len) {
+                        Arg::Slice(x) => store(x, to, &access.pattern, start),
+                        Arg::Splat(v) => {
+                            let spare = self.register(f.registers as usize + f.inputs.len(), len);
+                            spare.fill(v);
+                            store(spare, to, &access.pattern, start);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Reading and writing by index.
+
+/// An index that is not a position of the axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct OutOfRange {
+    pub index: f64,
+    pub len: usize,
+}
+
+#[inline]
+fn checked(x: f64, n: usize) -> Result<usize, OutOfRange> {
+    let k = x as usize;
+    if x >= 0.0 && k < n && k as f64 == x { Ok(k) } else { Err(OutOfRange { index: x, len: n }) }
+}
+
+/// The axis in the middle of `[outer, n, inner]`, and how many indices there are.
+#[derive(Clone, Copy)]
+pub(crate) struct Axis {
+    pub outer: usize,
+    pub n: usize,
+    pub inner: usize,
+    pub picks: usize,
+}
+
+pub(crate) fn take(a: Axis, x: &[f64], index: &[f64], out: &mut [f64]) -> Result<(), OutOfRange> {
+    for o in 0..a.outer {
+        for (p, i) in index.iter().enumerate() {
+            let i = checked(*i, a.n)?;
+            let (from, to) = ((o * a.n + i) * a.inner, (o * a.picks + p) * a.inner);
+            out[to..to + a.inner].copy_from_slice(&x[from..from + a.inner]);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn take_along(a: Axis, x: &[f64], index: &[f64], out: &mut [f64]) -> Result<(), OutOfRange> {
+    for o in 0..a.outer {
+        for p in 0..a.picks {
+            for j in 0..a.inner {
+                let at = (o * a.picks + p) * a.inner + j;
+                out[at] = x[(o * a.n + checked(index[at], a.n)?) * a.inner + j];
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `out` holds the base already.
+pub(crate) fn scatter(a: Axis, index: &[f64], updates: &[f64], out: &mut [f64], add: bool) -> Result<(), OutOfRange> {
+    for o in 0..a.outer {
+        for (p, i) in index.iter().enumerate() {
+            let i = checked(*i, a.n)?;
+            let (to, from) = ((o * a.n + i) * a.inner, (o * a.picks + p) * a.inner);
+            let (t, u) = (&mut out[to..to + a.inner], &updates[from..from + a.inner]);
+            if add {
+                for (t, u) in t.iter_mut().zip(u) {
+                    *t += u;
+                }
+            } else {
+                t.copy_from_slice(u);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `out` holds the base already.
+pub(crate) fn scatter_add_along(a: Axis, index: &[f64], updates: &[f64], out: &mut [f64]) -> Result<(), OutOfRange> {
+    for o in 0..a.outer {
+        for p in 0..a.picks {
+            for j in 0..a.inner {
+                let at = (o * a.picks + p) * a.inner + j;
+                out[(o * a.n + checked(index[at], a.n)?) * a.inner + j] += updates[at];
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Along an axis: running reductions, sorting, positions of extremes.
+
+use crate::special;
+use gradus_ir::Cumulative;
+use std::cmp::Ordering;
+
+/// `x` seen as `[outer, n, inner]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines {
+    pub outer: usize,
+    pub n: usize,
+    pub inner: usize,
+}
+
+impl Lines {
+    /// Position of the first element of each line.
+    fn starts(self) -> impl Iterator<Item = usize> {
+        (0..self.outer).flat_map(move |o| (0..self.inner).map(move |j| o * self.n * self.inner + j))
+    }
+}
+
+pub(crate) fn cumulative(l: Lines, op: Cumulative, reverse: bool, x: &[f64], out: &mut [f64]) {
+    let f = |a: f64, b: f64| match op {
+        Cumulative::Sum => a + b,
+        Cumulative::Prod => a * b,
+        Cumulative::Max => special::max(a, b),
+    };
+    for o in 0..l.outer {
+        // Whole rows at a time: the inner axis is contiguous.
+        let base = o * l.n * l.inner;
+        for k in 0..l.n {
+            let row = if reverse { l.n - 1 - k } else { k };
+            let at = base + row * l.inner;
+            if k == 0 {
+                out[at..at + l.inner].copy_from_slice(&x[at..at + l.inner]);
+                continue;
+            }
+            let before = if reverse { at + l.inner } else { at - l.inner };
+            for j in 0..l.inner {
+                out[at + j] = f(out[before + j], x[at + j]);
+            }
+        }
+    }
+}
+
+/// Index of the first largest (smallest) element; the first NaN, if there is one. `false` where the axis is empty.
+pub(crate) fn arg_reduce(l: Lines, max: bool, x: &[f64], out: &mut [f64]) -> bool {
+    if l.n == 0 {
+        return out.is_empty();
+    }
+    for (start, y) in l.starts().zip(out) {
+        let (mut best, mut at) = (x[start], 0);
+        for k in 1..l.n {
+            let v = x[start + k * l.inner];
+            let better = if max { v > best } else { v < best };
+            if better || (v.is_nan() && !best.is_nan()) {
+                (best, at) = (v, k);
+            }
+        }
+        *y = at as f64;
+    }
+    true
+}
+
+fn compare(x: f64, y: f64, descending: bool) -> Ordering {
+    match (x.is_nan(), y.is_nan()) {
+        (false, false) => {
+            let o = x.partial_cmp(&y).unwrap_or(Ordering::Equal);
+            if descending { o.reverse() } else { o }
+        }
+        (a, b) => a.cmp(&b),
+    }
+}
+
+/// `work` holds one line.
+pub(crate) fn sort(l: Lines, descending: bool, x: &[f64], out: &mut [f64], work: &mut [f64]) {
+    let line = |v: &mut [f64]| v.sort_unstable_by(|a, b| compare(*a, *b, descending));
+    if l.inner == 1 {
+        out.copy_from_slice(x);
+        if l.n > 0 {
+            out.chunks_exact_mut(l.n).for_each(line);
+        }
+        return;
+    }
+    for start in l.starts() {
+        for (k, w) in work.iter_mut().enumerate() {
+            *w = x[start + k * l.inner];
+        }
+        line(work);
+        for (k, w) in work.iter().enumerate() {
+            out[start + k * l.inner] = *w;
+        }
+    }
+}
+
+/// Stable: equal elements keep their order. `work` holds a line of values and a line of positions.
+pub(crate) fn arg_sort(l: Lines, descending: bool, x: &[f64], out: &mut [f64], work: &mut [f64]) {
+    let (values, positions) = work.split_at_mut(l.n);
+    for start in l.starts() {
+        for (k, v) in values.iter_mut().enumerate() {
+            *v = x[start + k * l.inner];
+            positions[k] = k as f64;
+        }
+        // Ties are broken by position, so no order is left to an unstable sort.
+        positions.sort_unstable_by(|a, b| {
+            let o = compare(values[*a as usize], values[*b as usize], descending);
+            o.then(a.total_cmp(b))
+        });
+        for (k, p) in positions.iter().enumerate() {
+            out[start + k * l.inner] = *p;
+        }
+    }
+}

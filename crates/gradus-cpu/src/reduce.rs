@@ -1,0 +1,208 @@
+//! Reductions in a fixed order: within blocks by eight lanes, over blocks by pairs, so that rounding grows with the
+//! logarithm of the length and never depends on how the work is shared.
+
+use crate::special;
+use gradus_ir::ReduceOp;
+
+/// The value of a reduction over nothing.
+pub(crate) fn identity(op: ReduceOp) -> f64 {
+    match op {
+        ReduceOp::Sum => 0.0,
+        ReduceOp::Prod => 1.0,
+        ReduceOp::Max | ReduceOp::LogSumExp => f64::NEG_INFINITY,
+        ReduceOp::Min => f64::INFINITY,
+    }
+}
+
+/// Eight running values side by side, then joined by pairs.
+#[inline]
+fn lanes(x: &[f64], start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut acc = [start; 8];
+    let mut chunks = x.chunks_exact(8);
+    for c in &mut chunks {
+        for k in 0..8 {
+            acc[k] = f(acc[k], c[k]);
+        }
+    }
+    for (a, v) in acc.iter_mut().zip(chunks.remainder()) {
+        *a = f(*a, *v);
+    }
+    f(f(f(acc[0], acc[4]), f(acc[2], acc[6])), f(f(acc[1], acc[5]), f(acc[3], acc[7])))
+}
+
+/// The sum of a short slice.
+pub(crate) fn sum(x: &[f64]) -> f64 {
+    lanes(x, 0.0, |a, b| a + b)
+}
+
+fn largest(x: &[f64]) -> f64 {
+    lanes(x, f64::NEG_INFINITY, special::max)
+}
+
+/// Sums of blocks added like the digits of a binary counter.
+#[derive(Clone)]
+struct Cascade {
+    partial: [f64; 56],
+    count: u64,
+}
+
+impl Cascade {
+    fn add(&mut self, mut x: f64) {
+        let mut level = 0;
+        while self.count >> level & 1 == 1 {
+            x += self.partial[level];
+            level += 1;
+        }
+        self.partial[level] = x;
+        self.count += 1;
+    }
+
+    fn total(&self) -> f64 {
+        let mut total = 0.0;
+        for level in 0..56 {
+            if self.count >> level & 1 == 1 {
+                total += self.partial[level];
+            }
+        }
+        total
+    }
+}
+
+/// A reduction under way, fed block by block.
+#[derive(Clone)]
+pub(crate) struct Acc {
+    op: ReduceOp,
+    /// Product or extreme so far; for `LogSumExp` the largest element.
+    value: f64,
+    /// For `LogSumExp`: the sum of `exp(x - value)`.
+    scaled: f64,
+    sums: Cascade,
+}
+
+impl Acc {
+    pub fn new(op: ReduceOp) -> Acc {
+        Acc { op, value: identity(op), scaled: 0.0, sums: Cascade { partial: [0.0; 56], count: 0 } }
+    }
+
+    pub fn reset(&mut self, op: ReduceOp) {
+        self.op = op;
+        self.value = identity(op);
+        self.scaled = 0.0;
+        self.sums.count = 0;
+    }
+
+    pub fn add(&mut self, x: &[f64]) {
+        match self.op {
+            ReduceOp::Sum => self.sums.add(sum(x)),
+            ReduceOp::Prod => self.value *= lanes(x, 1.0, |a, b| a * b),
+            ReduceOp::Max => self.value = special::max(self.value, largest(x)),
+            ReduceOp::Min => self.value = special::min(self.value, lanes(x, f64::INFINITY, special::min)),
+            ReduceOp::LogSumExp => {
+                let top = special::max(self.value, largest(x));
+                // Infinite or NaN tops are the answer; subtracting them would make NaN.
+                if top.is_finite() {
+                    let mut s = if self.value == top { self.scaled } else { self.scaled * (self.value - top).exp() };
+                    for v in x {
+                        s += (v - top).exp();
+                    }
+                    self.scaled = s;
+                }
+                self.value = top;
+            }
+        }
+    }
+
+    pub fn result(&self) -> f64 {
+        match self.op {
+            ReduceOp::Sum => self.sums.total(),
+            ReduceOp::LogSumExp if self.value.is_finite() => self.value + self.scaled.ln(),
+            _ => self.value,
+        }
+    }
+}
+
+/// The reduction of one short slice.
+pub(crate) fn slice(op: ReduceOp, x: &[f64]) -> f64 {
+    match op {
+        ReduceOp::Sum => sum(x),
+        ReduceOp::Prod => lanes(x, 1.0, |a, b| a * b),
+        ReduceOp::Max => largest(x),
+        ReduceOp::Min => lanes(x, f64::INFINITY, special::min),
+        ReduceOp::LogSumExp => {
+            let top = largest(x);
+            if !top.is_finite() {
+                return top;
+            }
+            top + x.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
+        }
+    }
+}
+
+/// Columns that `middle` treats at a time.
+const WIDTH: usize = 64;
+
+/// `out[o, j]` reduces `x[o, .., j]`: rows are added to rows, by pairs of runs.
+pub(crate) fn middle(op: ReduceOp, outer: usize, n: usize, inner: usize, x: &[f64], out: &mut [f64]) {
+    if n == 0 {
+        out.fill(identity(op));
+        return;
+    }
+    for o in 0..outer {
+        let (x, out) = (&x[o * n * inner..(o + 1) * n * inner], &mut out[o * inner..(o + 1) * inner]);
+        for from in (0..inner).step_by(WIDTH) {
+            let width = WIDTH.min(inner - from);
+            let target = &mut out[from..from + width];
+            match op {
+                ReduceOp::Sum => column_sums(x, 0, n, inner, from, target),
+                ReduceOp::Prod => columns(x, n, inner, from, target, 1.0, |a, b| a * b),
+                ReduceOp::Max => columns(x, n, inner, from, target, f64::NEG_INFINITY, special::max),
+                ReduceOp::Min => columns(x, n, inner, from, target, f64::INFINITY, special::min),
+                ReduceOp::LogSumExp => {
+                    let mut top = [0.0; WIDTH];
+                    let top = &mut top[..width];
+                    columns(x, n, inner, from, top, f64::NEG_INFINITY, special::max);
+                    target.fill(0.0);
+                    for r in 0..n {
+                        let row = &x[r * inner + from..][..width];
+                        for ((t, v), m) in target.iter_mut().zip(row).zip(top.iter()) {
+                            *t += (v - m).exp();
+                        }
+                    }
+                    for (t, m) in target.iter_mut().zip(top.iter()) {
+                        *t = if m.is_finite() { m + t.ln() } else { *m };
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn columns(x: &[f64], n: usize, inner: usize, from: usize, out: &mut [f64], start: f64, f: impl Fn(f64, f64) -> f64) {
+    out.fill(start);
+    for r in 0..n {
+        for (t, v) in out.iter_mut().zip(&x[r * inner + from..]) {
+            *t = f(*t, *v);
+        }
+    }
+}
+
+/// Sums of rows `from_row..to_row`: halves are summed apart, short runs in order.
+fn column_sums(x: &[f64], from_row: usize, to_row: usize, inner: usize, from: usize, out: &mut [f64]) {
+    if to_row - from_row <= 64 {
+        out.fill(0.0);
+        for r in from_row..to_row {
+            for (t, v) in out.iter_mut().zip(&x[r * inner + from..]) {
+                *t += v;
+            }
+        }
+        return;
+    }
+    let half = from_row + (to_row - from_row) / 2;
+    column_sums(x, from_row, half, inner, from, out);
+    let mut other = [0.0; WIDTH];
+    let other = &mut other[..out.len()];
+    column_sums(x, half, to_row, inner, from, other);
+    for (t, v) in out.iter_mut().zip(other) {
+        *t += *v;
+    }
+}

@@ -1,0 +1,66 @@
+//! Random well-shaped graphs: plan and run give what the reference interpreter gives, fused or not, again and again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use gradus_cpu::{Control, Executor};
+use gradus_ir::testing::{Options, random_case};
+use gradus_ir::{Array, reference};
+use gradus_plan::{Options as PlanOptions, plan_with};
+use std::sync::Arc;
+
+fn close(a: &Array, b: &Array, tolerance: f64) -> Result<(), String> {
+    if a.shape != b.shape || a.dtype != b.dtype {
+        return Err(format!("{} against {}", a.ty(), b.ty()));
+    }
+    for (k, (x, y)) in a.data.iter().zip(b.data.iter()).enumerate() {
+        let same = x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= tolerance * y.abs().max(1.0);
+        if !same {
+            return Err(format!("element {k}: {x} against {y}"));
+        }
+    }
+    Ok(())
+}
+
+fn check(seed: u64, options: &Options) {
+    let case = random_case(seed, options).unwrap();
+    let want = reference::run(&case.graph, &case.inputs).unwrap();
+    for plan_options in [PlanOptions::default(), PlanOptions { fuse: true, in_place: false }, PlanOptions::TRACE] {
+        let plan = Arc::new(plan_with(&case.graph, plan_options).unwrap());
+        let mut exec = Executor::new(plan.clone());
+        let first = exec.run(&case.inputs, &Control::default()).unwrap();
+        let second = exec.run(&case.inputs, &Control::default()).unwrap();
+        assert_eq!(format!("{first:?}"), format!("{second:?}"), "seed {seed}: a second run differs");
+        for (k, (found, want)) in first.iter().zip(&want).enumerate() {
+            if let Err(e) = close(found, want, 1e-9) {
+                panic!("seed {seed}, {plan_options:?}, output {k}: {e}\n{}\n{plan}", case.graph);
+            }
+        }
+    }
+}
+
+#[test]
+fn plain() {
+    for seed in 0..400 {
+        check(seed, &Options { regions: false, linalg: false, random: false, ..Options::default() });
+    }
+}
+
+#[test]
+fn everything() {
+    for seed in 0..600 {
+        check(seed, &Options::default());
+    }
+}
+
+#[test]
+fn long() {
+    for seed in 0..60 {
+        check(seed, &Options { steps: 120, ..Options::default() });
+    }
+}
+
+#[test]
+fn smooth() {
+    for seed in 0..300 {
+        check(seed, &Options { smooth: true, steps: 40, ..Options::default() });
+    }
+}

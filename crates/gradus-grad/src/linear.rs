@@ -43,8 +43,8 @@ pub(crate) fn push(b: &mut Build, op: &Op, xs: &[NodeId], ts: &[Option<Delta>]) 
     let id = match op {
         Op::MatMul => {
             let mut sum = None;
-            for k in 0..2 {
-                if let Some(t) = ts[k] {
+            for (k, t) in ts.iter().enumerate() {
+                if let Some(t) = t {
                     let id = if k == 0 { b.matmul(t.id, xs[1])? } else { b.matmul(xs[0], t.id)? };
                     sum = plus(b, sum, Some(t.with(id)))?;
                 }

@@ -4,8 +4,8 @@ use gradus_ir::build::Build;
 use gradus_ir::{IrResult, NodeId};
 use std::f64::consts::PI;
 
-/// Steps of the recurrence; at `x + 12` the series below is exact to rounding.
-const SHIFT: usize = 12;
+/// Steps of the recurrence; from 7.5 on the series below is exact to rounding.
+const SHIFT: usize = 7;
 
 /// Coefficients of `z^-2, z^-3, z^-4, z^-6, z^-8, …` in the asymptotic series of the second derivative of digamma
 /// (Abramowitz & Stegun 6.4.13): the derivative of `1/z + 1/(2 z^2) + sum B_2k / z^(2k+1)`.

@@ -358,6 +358,71 @@ fn masks_inside_loops() {
     }
 }
 
+/// What one step does not take reaches the poles of another.
+#[test]
+fn masks_reach_from_step_to_step() {
+    let count = |n: i64| Trip::Count(Dim::Known(n));
+    // Backward: the last step drops its input, the first has a pole.
+    let g = region(&[&[]], |b, p| {
+        let body: Step = &|b, a| {
+            let (none, one) = (b.int(0)?, b.real(1.0)?);
+            let first = b.eq(a[0], none)?;
+            let z = b.select(first, a[1], one)?;
+            Ok(vec![b.log(z)?])
+        };
+        Ok(vec![
+            looped(b, Spec { trip: count(2), carries: &[p[0]], scanned: &[], captured: &[], cond: None, body })?[1],
+        ])
+    });
+    assert_eq!(gradient(&g, &[Array::scalar(0.0)])[0].data[0], 0.0);
+    // Forward: the first step cuts the dependence, the second has a pole.
+    let g = region(&[&[]], |b, p| {
+        let body: Step = &|b, a| {
+            let (none, zero) = (b.int(0)?, b.real(0.0)?);
+            let first = b.eq(a[0], none)?;
+            let l = b.log(a[1])?;
+            Ok(vec![b.select(first, zero, l)?])
+        };
+        Ok(vec![
+            looped(b, Spec { trip: count(2), carries: &[p[0]], scanned: &[], captured: &[], cond: None, body })?[1],
+        ])
+    });
+    let t = run(&jvp(&g, &[true]).unwrap(), &[Array::scalar(2.0), Array::scalar(1.0)]);
+    assert_eq!(t[1].data[0], 0.0);
+    assert_eq!(gradient(&g, &[Array::scalar(2.0)])[0].data[0], 0.0);
+}
+
+/// Rows of steps that were not done are zero, and so is what they contribute, even at poles.
+#[test]
+fn rows_past_the_end() {
+    let stops: Step = &|b, a| {
+        let two = b.int(2)?;
+        Ok(vec![b.lt(a[0], two)?])
+    };
+    let trip = || Trip::While { limit: Dim::Known(4) };
+    // Collected zeros through a pole, and back.
+    let g = region(&[&[]], |b, p| {
+        let body: Step = &|b, a| Ok(vec![b.exp(a[1])?, a[1]]);
+        let spec = Spec { trip: trip(), carries: &[p[0]], scanned: &[], captured: &[], cond: Some(stops), body };
+        let rows = looped(b, spec)?[2];
+        let l = b.log(rows)?;
+        let e = b.exp(l)?;
+        Ok(vec![b.sum_all(e)?])
+    });
+    let want = 1.0 + f64::exp(0.5);
+    let t = run(&jvp(&g, &[true]).unwrap(), &[Array::scalar(0.5), Array::scalar(1.0)])[1].data[0];
+    assert!((t - want).abs() < 1e-14, "{t}");
+    // Scanned rows that were not read, with a pole before them.
+    let g = region(&[&[4]], |b, p| {
+        let body: Step = &|b, a| Ok(vec![b.add(a[1], a[2])?]);
+        let (l, zero) = (b.log(p[0])?, b.real(0.0)?);
+        let spec = Spec { trip: trip(), carries: &[zero], scanned: &[l], captured: &[], cond: Some(stops), body };
+        Ok(vec![looped(b, spec)?[1]])
+    });
+    let d = gradient(&g, &[array(&[4], &[1.0, 2.0, 0.0, -1.0])]);
+    assert_eq!(d[0].data.to_vec(), [1.0, 0.5, 0.0, 0.0]);
+}
+
 fn branching() -> Graph {
     region(&[&[], &[2], &[2]], |b, p| {
         let zero = b.real(0.0)?;

@@ -362,6 +362,52 @@ fn guarded_factorizations() {
     }
 }
 
+/// Guards hide what is not taken, never a failure of what is.
+#[test]
+fn failures_that_are_taken_show() {
+    let d = slopes(&[-1.0], |b, p| {
+        let (zero, low) = (b.real(0.0)?, b.real(-5.0)?);
+        let c = b.gt(p, low)?;
+        let r = b.sqrt(p)?;
+        b.select(c, r, zero)
+    });
+    assert!(d[0].is_nan());
+    let g = region(&[&[2, 2]], |b, p| {
+        let l = b.op(Op::Cholesky, &[p[0]])?;
+        let y = b.sum_all(l)?;
+        let (zero, low) = (b.real(0.0)?, b.real(-5.0)?);
+        let first = b.sum_all(p[0])?;
+        let c = b.gt(first, low)?;
+        Ok(vec![b.select(c, y, zero)?])
+    });
+    let d = gradient(&g, &[array(&[2, 2], &[-1.0, 0.0, 0.0, 1.0])]);
+    assert!(d[0].data.iter().any(|v| v.is_nan()), "{:?}", d[0].data);
+}
+
+/// A constant put in where a value was: what follows may have a pole there.
+#[test]
+fn replaced_values_do_not_matter() {
+    let d = slopes(&[-1.0, 2.0], |b, p| {
+        let zero = b.real(0.0)?;
+        let c = b.gt(p, zero)?;
+        let z = b.select(c, p, zero)?;
+        b.log(z)
+    });
+    assert_eq!(d, [0.0, 0.5]);
+}
+
+#[test]
+fn rank_deficient_matrices() {
+    let g = region(&[&[3, 2]], |b, p| {
+        let f = b.op(Op::Svd, &[p[0]])?;
+        let (u, v) = (b.get(f, 0)?, b.get(f, 2)?);
+        let (u, v) = (b.sum_all(u)?, b.sum_all(v)?);
+        Ok(vec![b.add(u, v)?])
+    });
+    let d = gradient(&g, &[array(&[3, 2], &[1.0, 0.0, 0.0, 0.0, 0.0, 0.0])]);
+    assert!(d[0].data.iter().all(|v| v.is_finite()), "{:?}", d[0].data);
+}
+
 #[test]
 fn equal_eigenvalues_stay_finite() {
     for op in [Op::Eigh, Op::Svd] {

@@ -38,6 +38,38 @@ fn trigamma_left_of_zero() {
     check_to(&g, &[array(&[2], &[-0.6, -2.4])], "trigamma", 1e-5);
 }
 
+/// -2 zeta(3), -14 zeta(3) and what the recurrence makes of them.
+#[test]
+fn values_of_the_derivative_of_trigamma() {
+    const ZETA3: f64 = 1.202_056_903_159_594_2;
+    let g = region(&[&[5]], |b, p| {
+        let t = b.un(UnaryOp::Trigamma, p[0])?;
+        Ok(vec![b.sum_all(t)?])
+    });
+    let d = common::gradient(&g, &[array(&[5], &[1.0, 0.5, 2.0, -0.5, 3.0])]);
+    let want = [-2.0 * ZETA3, -14.0 * ZETA3, 2.0 - 2.0 * ZETA3, 16.0 - 14.0 * ZETA3, 2.25 - 2.0 * ZETA3];
+    for (x, y) in d[0].data.iter().zip(want) {
+        assert!((x - y).abs() < 2e-14 * (1.0 + y.abs()), "{x} {y}");
+    }
+}
+
+/// A matrix taken as symmetric gets a symmetric gradient.
+#[test]
+fn symmetric_gradients() {
+    for op in [Op::Cholesky, Op::Eigh] {
+        let g = region(&[&[3, 3]], |b, p| {
+            let f = b.op(op.clone(), &[p[0]])?;
+            let v = if op == Op::Eigh { b.get(f, 1)? } else { f };
+            let w = literal(b, DType::Real, &[3, 3], &[1.0, -2.0, 0.3, 0.7, 2.0, -1.0, 0.4, 0.9, 3.0])?;
+            Ok(vec![b.dot(v, w)?])
+        });
+        let d = common::gradient(&g, &[array(&[3, 3], &[4.0, 1.0, 0.5, 1.0, 3.0, -0.4, 0.5, -0.4, 2.0])]);
+        for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+            assert!((d[0].data[3 * i + j] - d[0].data[3 * j + i]).abs() < 1e-13, "{:?}", d[0].data);
+        }
+    }
+}
+
 #[test]
 fn binary() {
     use BinaryOp::*;

@@ -1,0 +1,155 @@
+//! Diagnostics as text, with the lines they point at.
+
+use crate::sources::Sources;
+use ariadne::{Cache, Color, Config, IndexType, Label, Report, ReportKind, Source};
+use gradus_syntax::{Diagnostic, FileId, Severity, Span};
+use std::collections::HashMap;
+use std::fmt;
+
+/// How text is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    pub color: bool,
+    /// Columns that a line may take.
+    pub width: usize,
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style { color: false, width: 100 }
+    }
+}
+
+/// At most so many call sites are listed.
+const TRACE: usize = 6;
+
+/// A diagnostic with its source lines, labels, notes and suggestions; ends with a newline.
+pub fn render(d: &Diagnostic, sources: &Sources, style: Style) -> String {
+    let (kind, color) = match d.severity {
+        Severity::Error => ("error", Color::Red),
+        Severity::Warning => ("warning", Color::Yellow),
+    };
+    if sources.text(d.primary.span.file).is_empty() {
+        return bare(d, kind);
+    }
+    let text = |s: Span| sources.text(s.file);
+    let config = Config::default().with_color(style.color).with_index_type(IndexType::Byte).with_tab_width(4);
+    let place = |s: Span| (s.file, range(s, text(s)));
+    let mut report = Report::build(ReportKind::Custom(kind, color), place(d.primary.span))
+        .with_config(config)
+        .with_code(d.code)
+        .with_message(&d.message);
+    let primary = Label::new(place(d.primary.span)).with_color(color).with_priority(1);
+    report.add_label(if d.primary.text.is_empty() { primary } else { primary.with_message(&d.primary.text) });
+    let colors = [Color::Cyan, Color::Magenta, Color::Blue, Color::Green];
+    for (label, color) in d.labels.iter().zip(colors.iter().cycle()) {
+        if !text(label.span).is_empty() {
+            report.add_label(Label::new(place(label.span)).with_message(&label.text).with_color(*color));
+        }
+    }
+    for site in d.trace.iter().take(TRACE) {
+        report.add_note(format!("{} at {}", site.text, sources.place(site.span)));
+    }
+    if d.trace.len() > TRACE {
+        report.add_note(format!("and {} more calls", d.trace.len() - TRACE));
+    }
+    for note in &d.notes {
+        report.add_note(note);
+    }
+    for help in &d.helps {
+        report.add_help(suggestion(help, sources));
+    }
+    let mut out = Vec::new();
+    let cache = Texts { sources, parsed: HashMap::new() };
+    match report.finish().write(cache, &mut out) {
+        Ok(()) => tidy(&String::from_utf8_lossy(&out)),
+        Err(_) => bare(d, kind),
+    }
+}
+
+/// `did you mean …: write …`, where the text to write is not in the sentence already.
+fn suggestion(help: &gradus_syntax::Help, sources: &Sources) -> String {
+    match &help.edit {
+        Some((span, new)) if !new.is_empty() && !help.text.contains(new.trim()) => {
+            let old = sources.snippet(*span);
+            match old.contains('\n') || old.is_empty() || new.contains('\n') {
+                true => format!("{}: write `{}`", help.text, new.trim()),
+                false => format!("{}: write `{}` for `{old}`", help.text, new.trim()),
+            }
+        }
+        _ => help.text.clone(),
+    }
+}
+
+fn range(span: Span, text: &str) -> std::ops::Range<usize> {
+    let floor = |mut k: usize| {
+        k = k.min(text.len());
+        while !text.is_char_boundary(k) {
+            k -= 1;
+        }
+        k
+    };
+    let (start, end) = (floor(span.start as usize), floor(span.end as usize));
+    start..end.max(start)
+}
+
+fn bare(d: &Diagnostic, kind: &str) -> String {
+    let mut out = format!("[{}] {kind}: {}\n", d.code, d.message);
+    for n in &d.notes {
+        out.push_str(&format!("  note: {n}\n"));
+    }
+    for h in &d.helps {
+        out.push_str(&format!("  help: {}\n", h.text));
+    }
+    out
+}
+
+/// No blanks at the ends of lines.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The session's texts as the renderer wants them; lines are counted when they are needed.
+struct Texts<'s> {
+    sources: &'s Sources,
+    parsed: HashMap<FileId, Source<String>>,
+}
+
+struct Unknown;
+
+impl fmt::Debug for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such text")
+    }
+}
+
+impl Cache<FileId> for Texts<'_> {
+    type Storage = String;
+
+    fn fetch(&mut self, id: &FileId) -> Result<&Source<String>, impl fmt::Debug> {
+        let sources = self.sources;
+        Ok::<_, Unknown>(self.parsed.entry(*id).or_insert_with(|| Source::from(sources.text(*id).to_string())))
+    }
+
+    fn display<'a>(&self, id: &'a FileId) -> Option<impl fmt::Display + 'a> {
+        Some(self.sources.name(*id))
+    }
+}
+
+/// The last line of a run that complained: `2 errors, 1 warning`.
+pub fn summary(diagnostics: &[Diagnostic]) -> Option<String> {
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let warnings = diagnostics.len() - errors;
+    let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+    match (errors, warnings) {
+        (0, 0) => None,
+        (e, 0) => Some(count(e, "error")),
+        (0, w) => Some(count(w, "warning")),
+        (e, w) => Some(format!("{}, {}", count(e, "error"), count(w, "warning"))),
+    }
+}

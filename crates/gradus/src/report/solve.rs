@@ -1,0 +1,123 @@
+//! What a finished solve says about itself.
+
+use super::number::real;
+use super::values::{lines, one_line};
+use gradus_eval::Output;
+use gradus_eval::host::Event;
+use std::sync::Arc;
+
+/// Fields of a solve's record that say how it went; the others are the unknowns.
+const CERTIFICATES: [&str; 3] = ["gap", "kkt", "residual"];
+
+/// The lines of the report: status and steps, the value, the certificate, the method and why.
+pub fn report(name: Option<&str>, record: &Output, width: usize) -> Vec<String> {
+    let Output::Record(fields) = record else { return lines(record, width) };
+    let get = |name: &str| fields.iter().find(|(n, _)| &**n == name).map(|(_, v)| v);
+    let text = |name: &str| get(name).and_then(brief);
+    let status = text("status").unwrap_or_else(|| "done".into());
+    let title = name.map_or_else(|| "solve".to_string(), one_line);
+    let steps = text("steps").map(|s| format!(" after {s} step{}", if s == "1" { "" } else { "s" })).unwrap_or_default();
+    let mut rows: Vec<(String, String)> = vec![("status".into(), format!("{status}{steps}"))];
+    if let Some(value) = text("value") {
+        rows.push(("value".into(), value));
+    }
+    for c in CERTIFICATES {
+        if let Some(v) = get(c).and_then(number) {
+            rows.push((c.into(), real(v, 3)));
+        }
+    }
+    if let Some(method) = text("method") {
+        rows.push(("method".into(), method));
+    }
+    if let Some(why) = text("why") {
+        rows.push(("why".into(), why));
+    }
+    let pad = rows.iter().map(|(n, _)| n.len()).max().unwrap_or(0);
+    let mut out = vec![title];
+    for (name, value) in rows {
+        let room = width.saturating_sub(pad + 4).max(40);
+        for (k, line) in wrapped(&value, room).into_iter().enumerate() {
+            let label = if k == 0 { name.as_str() } else { "" };
+            out.push(format!("  {label:pad$}  {line}"));
+        }
+    }
+    out
+}
+
+/// A one-line value.
+fn brief(value: &Output) -> Option<String> {
+    match value {
+        Output::Text(t) => Some(t.to_string()),
+        Output::Array(a) if a.shape.is_empty() => lines(value, 80).into_iter().next(),
+        _ => None,
+    }
+}
+
+fn number(value: &Output) -> Option<f64> {
+    match value {
+        Output::Array(a) => a.as_scalar(),
+        _ => None,
+    }
+}
+
+/// Broken at blanks; the text's own line ends stay.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                out.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        out.push(line);
+    }
+    out
+}
+
+/// The record of a `Solved` event.
+pub fn record_of(event: &Event) -> Option<(Option<&str>, &Vec<(Arc<str>, Output)>)> {
+    match event {
+        Event::Solved { name, record: Output::Record(fields), .. } => Some((name.as_deref(), fields)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gradus_ir::Array;
+
+    #[test]
+    fn says_status_value_certificate_and_reason() {
+        let record = Output::Record(vec![
+            ("w".into(), Output::Array(Array::vector(vec![0.0, 1.0]))),
+            ("value".into(), Output::Array(Array::scalar(2125.720394138))),
+            ("status".into(), Output::Text("converged".into())),
+            ("steps".into(), Output::Array(Array::scalar(12.0))),
+            ("gap".into(), Output::Array(Array::scalar(1.23456e-9))),
+            ("method".into(), Output::Text("fista".into())),
+            ("why".into(), Output::Text("the smooth part has L = 4, and the rest has a prox".into())),
+        ]);
+        assert_eq!(
+            report(Some("fit"), &record, 60),
+            [
+                "fit",
+                "  status  converged after 12 steps",
+                "  value   2125.72039",
+                "  gap     1.23e-9",
+                "  method  fista",
+                "  why     the smooth part has L = 4, and the rest has a prox",
+            ]
+        );
+    }
+
+    #[test]
+    fn breaks_long_reasons_at_blanks() {
+        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
+    }
+}

@@ -1,0 +1,44 @@
+//! The standard library's texts, embedded. A test compares this table with the folder.
+
+macro_rules! modules {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../stdlib/", $name, ".opt")))),*]
+    };
+}
+
+/// Module names as `use` says them (a folder's modules with `/`), and their texts.
+pub const MODULES: &[(&str, &str)] = modules![
+    "linalg",
+    "methods/augmented_lagrangian",
+    "methods/coordinate",
+    "methods/gradient",
+    "methods/line_search",
+    "methods/newton",
+    "methods/proximal",
+    "methods/quasi_newton",
+    "nn",
+    "rules",
+    "schedules",
+    "sets",
+    "stats",
+    "stops",
+    "terms",
+];
+
+/// The modules whose names are visible without `use`.
+pub const PRELUDE: &[&str] = &[
+    "terms",
+    "sets",
+    "rules",
+    "schedules",
+    "stops",
+    "linalg",
+    "stats",
+    "methods/line_search",
+    "methods/gradient",
+    "methods/proximal",
+    "methods/quasi_newton",
+    "methods/newton",
+    "methods/coordinate",
+    "methods/augmented_lagrangian",
+];

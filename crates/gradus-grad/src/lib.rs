@@ -17,6 +17,13 @@
 //! * Matrices that `cholesky` and `eigh` read are taken as symmetric: the cotangent is symmetric.
 //! * Factorizations with equal eigenvalues (or equal or zero singular values) have no derivative for their vectors;
 //!   the undetermined part counts as 0.
+//! * `det` has no finite gradient at a singular matrix.
+//! * Zeros in the tangents or cotangents that the caller gives are ordinary numbers: times an infinite derivative, NaN.
+//!
+//! # Loops
+//!
+//! The reverse of a loop keeps the carries that it reads, at the start of each step: memory is the bound on the number
+//! of steps times their size, and the body is computed once more on the way back. Tangents keep nothing.
 
 mod activity;
 mod control;

@@ -291,7 +291,15 @@ pub(crate) fn det(n: usize, a: &[f64], work: &mut [f64], w: &mut Workspace) -> f
         let (info, _) = lu::factor::lu_in_place(f, p, q, Par::Seq, stack, Default::default());
         if info.transposition_count % 2 == 0 { 1.0 } else { -1.0 }
     };
-    (0..n).map(|k| work[k * n + k]).product::<f64>() * sign
+    let mut det = sign;
+    for k in 0..n {
+        // After a zero pivot the factors mean nothing any more.
+        if work[k * n + k] == 0.0 {
+            return 0.0;
+        }
+        det *= work[k * n + k];
+    }
+    det
 }
 
 /// The sign that makes the first component of largest magnitude positive: vectors are unique up to sign, results should be.

@@ -1,0 +1,120 @@
+//! Loops allocate nothing: a run of a thousand steps allocates exactly as often as a run of one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use gradus_cpu::{Control, Executor};
+use gradus_ir::build::Build;
+use gradus_ir::{Array, DType, Dim, Graph, Loop, Op, Origin, ReduceOp, Shape, Trip, Ty, UnaryOp};
+use gradus_plan::plan;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything to the system allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(p, layout) }
+    }
+    unsafe fn realloc(&self, p: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's.
+        unsafe { System.realloc(p, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A loop whose body has one of everything: products, reductions, views, factorizations, sorting, indexing, draws.
+fn graph(steps: usize) -> Graph {
+    let n = 30;
+    let mut body = Graph::new();
+    let i = body.param(Ty::scalar(DType::Int), Origin::default());
+    let x = body.param(Ty::real(Shape::of(&[n])), Origin::default());
+    let y = body.param(Ty::real(Shape::of(&[n])), Origin::default());
+    let a = body.param(Ty::real(Shape::of(&[n, n])), Origin::default());
+    let mut b = Build::new(&mut body, Origin::default());
+    let at = b.swap(a).unwrap();
+    let g = b.matmul(at, x).unwrap();
+    let gram = b.matmul(at, a).unwrap();
+    let big = b.full(5.0, &Shape::of(&[n])).unwrap();
+    let d = b.op(Op::DiagMatrix, &[big]).unwrap();
+    let spd = b.add(gram, d).unwrap();
+    let l = b.op(Op::Cholesky, &[spd]).unwrap();
+    let s1 = b.op(Op::TriangularSolve { lower: true, transposed: false }, &[l, g]).unwrap();
+    let s2 = b.op(Op::Solve { transposed: false }, &[spd, g]).unwrap();
+    let det = b.op(Op::Det, &[l]).unwrap();
+    let e = b.op(Op::Eigh, &[spd]).unwrap();
+    let w = b.get(e, 0).unwrap();
+    let svd = b.op(Op::Svd, &[a]).unwrap();
+    let sv = b.get(svd, 1).unwrap();
+    let qr = b.op(Op::Qr, &[a]).unwrap();
+    let r = b.get(qr, 1).unwrap();
+    let rd = b.op(Op::Diagonal, &[r]).unwrap();
+    let key = b.op(Op::Key, &[i]).unwrap();
+    let z = b.op(Op::Normal(Shape::of(&[n])), &[key]).unwrap();
+    let p = b.op(Op::Permutation(n.into()), &[key]).unwrap();
+    let picked = b.take(z, p, 0).unwrap();
+    let sorted = b.op(Op::Sort { axis: 0, descending: false }, &[picked]).unwrap();
+    let order = b.op(Op::ArgSort { axis: 0, descending: true }, &[z]).unwrap();
+    let lse = b.reduce(ReduceOp::LogSumExp, spd, &[1]).unwrap();
+    let columns = b.reduce(ReduceOp::Sum, spd, &[0]).unwrap();
+    let set = b.op(Op::ScatterSet { axis: 0 }, &[y, p, z]).unwrap();
+    let mut total = set;
+    for v in [s1, s2, w, sv, rd, sorted, order, lse, columns, x] {
+        let t = b.un(UnaryOp::Tanh, v).unwrap();
+        total = b.add(total, t).unwrap();
+    }
+    let log = b.un(UnaryOp::Atan, det).unwrap();
+    total = b.add(total, log).unwrap();
+    let next = b.un(UnaryOp::Tanh, total).unwrap();
+    let row = b.sum_all(next).unwrap();
+    body.outputs = vec![next, x, row];
+    let l = Loop {
+        trip: Trip::Count(Dim::from(steps)),
+        carries: 2,
+        scanned: 0,
+        collected: 1,
+        cond: None,
+        body: Arc::new(body),
+        label: "all".into(),
+    };
+    let mut g = Graph::new();
+    let x = g.param(Ty::real(Shape::of(&[n])), Origin::default());
+    let a = g.param(Ty::real(Shape::of(&[n, n])), Origin::default());
+    let mut b = Build::new(&mut g, Origin::default());
+    let l = b.op(Op::Loop(Box::new(l)), &[x, x, a]).unwrap();
+    let (x, c) = (b.get(l, 1).unwrap(), b.get(l, 3).unwrap());
+    g.outputs = vec![x, c];
+    g
+}
+
+#[test]
+fn loops_allocate_nothing() {
+    let n = 30;
+    let inputs = [
+        Array::vector((0..n).map(|k| (k as f64).sin()).collect()),
+        Array::new(DType::Real, vec![n, n], (0..n * n).map(|k| (k as f64 * 0.7).cos()).collect()).unwrap(),
+    ];
+    let mut counts = Vec::new();
+    for steps in [1, 300] {
+        let mut e = Executor::new(Arc::new(plan(&graph(steps)).unwrap()));
+        // The first run allocates the memory; the second only its results.
+        e.run(&inputs, &Control::default()).unwrap();
+        let before = COUNT.load(Ordering::Relaxed);
+        let out = e.run(&inputs, &Control::default()).unwrap();
+        counts.push(COUNT.load(Ordering::Relaxed) - before);
+        assert!(out[0].data.iter().all(|x| x.is_finite()));
+    }
+    assert_eq!(counts[0], counts[1]);
+    assert!(counts[0] < 20, "{} allocations for a run", counts[0]);
+}

@@ -1,0 +1,422 @@
+//! Each op against the reference interpreter: sizes around the block and the switch to library kernels, all axes, edge
+//! values, views as operands.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use gradus_cpu::{Control, Executor};
+use gradus_ir::build::Build;
+use gradus_ir::testing::{Rng, random_array};
+use gradus_ir::{
+    Array, BinaryOp, Cumulative, DType, Graph, IrResult, NodeId, Op, Origin, ReduceOp, Shape, Ty, UnaryOp, reference,
+};
+use gradus_plan::{Options, plan_with};
+use std::sync::Arc;
+
+fn same(x: f64, y: f64, tolerance: f64) -> bool {
+    x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= tolerance * y.abs().max(1.0)
+}
+
+/// Builds a graph over the inputs and compares every output, planned in every way.
+fn check(what: &str, inputs: &[Array], tolerance: f64, build: impl FnOnce(&mut Build<'_>, &[NodeId]) -> IrResult<Vec<NodeId>>) {
+    let mut g = Graph::new();
+    let params: Vec<NodeId> = inputs.iter().map(|a| g.param(a.ty(), Origin::default())).collect();
+    g.outputs = build(&mut Build::new(&mut g, Origin::default()), &params).unwrap();
+    let want = reference::run(&g, inputs).unwrap();
+    for options in [Options::default(), Options::TRACE] {
+        let plan = Arc::new(plan_with(&g, options).unwrap());
+        let found = Executor::new(plan.clone()).run(inputs, &Control::default()).unwrap();
+        for (f, w) in found.iter().zip(&want) {
+            assert_eq!((&f.shape, f.dtype), (&w.shape, w.dtype), "{what}");
+            for (k, (x, y)) in f.data.iter().zip(w.data.iter()).enumerate() {
+                assert!(same(*x, *y, tolerance), "{what}: element {k}: {x} against {y}\n{g}\n{plan}");
+            }
+        }
+    }
+}
+
+fn real(seed: u64, shape: &[usize]) -> Array {
+    random_array(&mut Rng(seed), DType::Real, shape)
+}
+
+fn ints(values: &[usize], shape: &[usize]) -> Array {
+    Array::new(DType::Int, shape.to_vec(), values.iter().map(|v| *v as f64).collect()).unwrap()
+}
+
+const EDGES: [f64; 22] = [
+    0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, 1e-300, -1e-300, 1e-8, 36.7, -36.7, 300.0, -300.0, 710.0, -745.2, 1e300,
+    f64::INFINITY, f64::NEG_INFINITY, f64::NAN,
+];
+
+#[test]
+fn unary_edges() {
+    let mut x = EDGES.to_vec();
+    x.extend(real(1, &[300]).data.iter());
+    x.extend([-3.5, -7.25, 11.9, 12.1, 170.5, 2.5, -2.5]);
+    let x = Array::vector(x);
+    for op in UnaryOp::ALL {
+        if *op == UnaryOp::Not {
+            continue;
+        }
+        check(op.name(), std::slice::from_ref(&x), 2e-13, |b, p| Ok(vec![b.un(*op, p[0])?]));
+    }
+    let c = random_array(&mut Rng(2), DType::Bool, &[300]);
+    check("not", &[c], 0.0, |b, p| Ok(vec![b.not(p[0])?]));
+}
+
+#[test]
+fn binary_edges() {
+    // Every edge value with every other.
+    let n = EDGES.len();
+    let left = Array::new(DType::Real, vec![n, 1], EDGES.to_vec()).unwrap();
+    let right = Array::vector(EDGES.to_vec());
+    for op in BinaryOp::ALL {
+        if matches!(op, BinaryOp::And | BinaryOp::Or) {
+            continue;
+        }
+        check(op.name(), &[left.clone(), right.clone()], 1e-14, |b, p| Ok(vec![b.bin(*op, p[0], p[1])?]));
+        // With a constant on either side.
+        check(op.name(), std::slice::from_ref(&right), 1e-14, |b, p| {
+            let c = b.real(3.0)?;
+            Ok(vec![b.bin(*op, p[0], c)?, b.bin(*op, c, p[0])?])
+        });
+    }
+    let c = random_array(&mut Rng(2), DType::Bool, &[40]);
+    let d = random_array(&mut Rng(3), DType::Bool, &[40]);
+    for op in [BinaryOp::And, BinaryOp::Or] {
+        check(op.name(), &[c.clone(), d.clone()], 0.0, |b, p| Ok(vec![b.bin(op, p[0], p[1])?]));
+    }
+}
+
+#[test]
+fn select_broadcasts() {
+    let c = random_array(&mut Rng(2), DType::Bool, &[20, 1]);
+    check("select", &[c, real(1, &[33]), real(2, &[20, 33])], 0.0, |b, p| {
+        let one = b.real(1.0)?;
+        Ok(vec![b.select(p[0], p[1], p[2])?, b.select(p[0], one, p[2])?, b.select(p[0], p[2], one)?])
+    });
+}
+
+#[test]
+fn reductions_over_all_axes() {
+    for (k, shape) in [vec![300], vec![5, 300], vec![300, 5], vec![7, 3, 70], vec![70, 1, 9], vec![0, 4], vec![4, 0], vec![257, 2], vec![2, 600]]
+        .into_iter()
+        .enumerate()
+    {
+        let x = real(k as u64, &shape);
+        for op in ReduceOp::ALL {
+            for mask in 1..1usize << shape.len() {
+                let axes: Vec<usize> = (0..shape.len()).filter(|a| mask >> a & 1 == 1).collect();
+                let what = format!("{op:?} {shape:?} {axes:?}");
+                check(&what, std::slice::from_ref(&x), 1e-12, |b, p| {
+                    let t = b.un(UnaryOp::Exp, p[0])?;
+                    Ok(vec![b.reduce(*op, p[0], &axes)?, b.reduce(*op, t, &axes)?])
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn reductions_of_edge_values() {
+    let inf = f64::INFINITY;
+    let rows = [[0.0, 1.0, 2.0], [-inf, -inf, -inf], [inf, 1.0, -inf], [f64::NAN, 1.0, inf], [-inf, 700.0, 710.0], [-1e5, -1e5, -inf]];
+    for repeat in [1, 100] {
+        let data: Vec<f64> = rows.iter().flat_map(|r| r.repeat(repeat)).collect();
+        let x = Array::new(DType::Real, vec![6, 3 * repeat], data).unwrap();
+        for op in ReduceOp::ALL {
+            check(op.name(), std::slice::from_ref(&x), 1e-12, |b, p| {
+                let t = b.swap(p[0])?;
+                Ok(vec![b.reduce(*op, p[0], &[1])?, b.reduce(*op, t, &[0])?, b.reduce(*op, t, &[1])?])
+            });
+        }
+        for max in [true, false] {
+            check("arg_reduce", std::slice::from_ref(&x), 0.0, |b, p| {
+                Ok(vec![b.op(Op::ArgReduce { max, axis: 1 }, &[p[0]])?, b.op(Op::ArgReduce { max, axis: 0 }, &[p[0]])?])
+            });
+        }
+    }
+}
+
+/// Sums are added by pairs: a million numbers lose a few digits, not six.
+#[test]
+fn sums_are_accurate() {
+    let n = 1_000_000;
+    let mut g = Graph::new();
+    let v = g.param(Ty::real(Shape::of(&[n])), Origin::default());
+    let m = g.param(Ty::real(Shape::of(&[n, 1])), Origin::default());
+    let mut b = Build::new(&mut g, Origin::default());
+    let (s, t) = (b.sum_all(v).unwrap(), b.reduce(ReduceOp::Sum, m, &[0]).unwrap());
+    g.outputs = vec![s, t];
+    let x = vec![0.1; n];
+    let inputs = [Array::vector(x.clone()), Array::new(DType::Real, vec![n, 1], x).unwrap()];
+    let plan = Arc::new(plan_with(&g, Options::default()).unwrap());
+    let out = Executor::new(plan).run(&inputs, &Control::default()).unwrap();
+    // 1e6 times the float nearest to 0.1, rounded.
+    let exact = 100_000.000_000_000_006;
+    for o in out {
+        assert!((o.data[0] - exact).abs() < 1e-9, "{}", o.data[0]);
+    }
+}
+
+#[test]
+fn products_of_all_shapes() {
+    let sizes = [1, 2, 3, 7, 16, 65];
+    for m in sizes {
+        for k in [1, 2, 5, 8, 33, 130] {
+            for n in sizes {
+                let seed = (m * 1000 + k * 100 + n) as u64;
+                let inputs =
+                    [real(seed, &[m, k]), real(seed + 1, &[k, n]), real(seed + 2, &[k, m]), real(seed + 3, &[n, k]), real(seed + 4, &[k])];
+                check(&format!("matmul {m} {k} {n}"), &inputs, 1e-12, |b, p| {
+                    let (at, bt) = (b.swap(p[2])?, b.swap(p[3])?);
+                    Ok(vec![
+                        b.matmul(p[0], p[1])?,
+                        b.matmul(at, p[1])?,
+                        b.matmul(p[0], bt)?,
+                        b.matmul(at, bt)?,
+                        b.matmul(p[0], p[4])?,
+                        b.matmul(at, p[4])?,
+                        b.matmul(p[4], p[1])?,
+                        b.matmul(p[4], bt)?,
+                        b.matmul(p[4], p[4])?,
+                    ])
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn products_with_batches_and_views() {
+    let inputs = [real(1, &[3, 4, 5]), real(2, &[3, 5, 6]), real(3, &[5, 6]), real(4, &[7, 4]), real(5, &[5]), real(6, &[2, 3, 4, 5])];
+    check("batches", &inputs, 1e-12, |b, p| {
+        let t = b.transpose(p[0], &[0, 2, 1])?;
+        let u = b.transpose(p[0], &[1, 0, 2])?;
+        let s = b.slice(p[2], 1, 1.into(), 3.into())?;
+        let r = b.op(Op::Reverse { axis: 0 }, &[p[4]])?;
+        let w = b.broadcast(p[4], &Shape::of(&[9, 5]))?;
+        let tall = b.reshape(p[0], &Shape::of(&[12, 5]))?;
+        let wide = b.reshape(p[5], &Shape::of(&[6, 4, 5]))?;
+        Ok(vec![
+            b.matmul(p[0], p[1])?,
+            b.matmul(p[0], p[2])?,
+            b.matmul(p[3], p[0])?,
+            b.matmul(p[0], p[4])?,
+            b.matmul(t, p[0])?,
+            b.matmul(u, p[2])?,
+            b.matmul(p[0], s)?,
+            b.matmul(p[0], r)?,
+            b.matmul(w, p[2])?,
+            b.matmul(tall, p[2])?,
+            b.matmul(wide, p[2])?,
+            b.matmul(p[5], p[2])?,
+        ])
+    });
+    let empty = [real(1, &[3, 0]), real(2, &[0, 2]), real(3, &[0])];
+    check("empty", &empty, 0.0, |b, p| Ok(vec![b.matmul(p[0], p[1])?, b.matmul(p[0], p[2])?, b.matmul(p[2], p[2])?]));
+}
+
+#[test]
+fn movement() {
+    let inputs = [real(1, &[6, 5, 4]), real(2, &[300, 7]), real(3, &[9, 9]), real(4, &[50])];
+    check("movement", &inputs, 0.0, |b, p| {
+        let t = b.transpose(p[0], &[2, 0, 1])?;
+        let s = b.slice(t, 1, 1.into(), 4.into())?;
+        let r = b.op(Op::Reverse { axis: 2 }, &[s])?;
+        let flat = b.reshape(r, &Shape::of(&[4 * 4 * 5]))?;
+        let halves = b.reshape(t, &Shape::of(&[4, 3, 2, 5]))?;
+        let merged = b.reshape(s, &Shape::of(&[4, 20]))?;
+        let c = b.swap(p[1])?;
+        let d = b.op(Op::Diagonal, &[p[2]])?;
+        let wide = b.broadcast(p[3], &Shape::of(&[3, 4, 50]))?;
+        let wide = b.reshape(wide, &Shape::of(&[12, 50]))?;
+        Ok(vec![
+            t,
+            s,
+            r,
+            flat,
+            halves,
+            merged,
+            b.op(Op::Concat { axis: 1 }, &[c, c, c])?,
+            b.op(Op::Concat { axis: 0 }, &[c, c])?,
+            b.op(Op::Pad { axis: 0, before: 2.into(), after: 3.into() }, &[c])?,
+            b.op(Op::Pad { axis: 1, before: 0.into(), after: 1.into() }, &[c])?,
+            d,
+            b.op(Op::DiagMatrix, &[d])?,
+            wide,
+            b.mul(wide, p[3])?,
+        ])
+    });
+}
+
+#[test]
+fn indexing() {
+    let inputs = [
+        real(1, &[6, 5, 4]),
+        ints(&[5, 0, 0, 3], &[2, 2]),
+        ints(&[2], &[]),
+        real(2, &[6, 2, 2, 4]),
+        ints(&[1, 2, 0, 4, 4, 3, 2, 1, 0, 0, 1, 2], &[1, 3, 4]),
+        real(3, &[1, 5, 4]),
+        real(5, &[1, 3, 4]),
+        real(6, &[5, 4]),
+    ];
+    check("indexing", &inputs, 1e-14, |b, p| {
+        let four = b.int(4)?;
+        let index = b.bin(BinaryOp::Min, p[1], four)?;
+        Ok(vec![
+            b.take(p[0], p[1], 0)?,
+            b.take(p[0], index, 1)?,
+            b.take(p[0], p[2], 2)?,
+            b.op(Op::ScatterAdd { axis: 1 }, &[p[0], index, p[3]])?,
+            b.op(Op::ScatterSet { axis: 1 }, &[p[0], index, p[3]])?,
+            b.op(Op::ScatterSet { axis: 0 }, &[p[0], p[2], p[7]])?,
+            b.op(Op::TakeAlong { axis: 1 }, &[p[5], p[4]])?,
+            b.op(Op::ScatterAddAlong { axis: 1 }, &[p[5], p[4], p[6]])?,
+        ])
+    });
+}
+
+#[test]
+fn order() {
+    let mut x = real(1, &[9, 40, 3]);
+    let data = Arc::make_mut(&mut x.data);
+    for k in (0..data.len()).step_by(7) {
+        data[k] = [f64::NAN, 0.0, f64::INFINITY, 1.0][k / 7 % 4];
+    }
+    let small = ints(&[3, 1, 2, 1, 3, 0], &[6]);
+    for axis in 0..3 {
+        for flag in [true, false] {
+            check("order", std::slice::from_ref(&x), 1e-12, |b, p| {
+                let mut out = vec![
+                    b.op(Op::Sort { axis, descending: flag }, &[p[0]])?,
+                    b.op(Op::ArgSort { axis, descending: flag }, &[p[0]])?,
+                ];
+                for op in [Cumulative::Sum, Cumulative::Prod, Cumulative::Max] {
+                    out.push(b.op(Op::Cumulative { op, axis, reverse: flag }, &[p[0]])?);
+                }
+                Ok(out)
+            });
+        }
+    }
+    check("ties", &[small], 0.0, |b, p| {
+        Ok(vec![b.op(Op::ArgSort { axis: 0, descending: true }, &[p[0]])?, b.op(Op::ArgSort { axis: 0, descending: false }, &[p[0]])?])
+    });
+}
+
+/// `a' a + n I` of a random matrix.
+fn spd(b: &mut Build<'_>, a: NodeId, n: usize) -> IrResult<NodeId> {
+    let t = b.swap(a)?;
+    let g = b.matmul(t, a)?;
+    let c = b.full(n as f64, &Shape::of(&[n]))?;
+    let d = b.op(Op::DiagMatrix, &[c])?;
+    b.add(g, d)
+}
+
+#[test]
+fn factorizations() {
+    for n in [1, 2, 3, 8, 12, 13, 20, 33] {
+        let inputs = [real(n as u64, &[n, n]), real(7, &[n]), real(8, &[n, 5]), real(9, &[n + 4, n])];
+        check(&format!("factorizations {n}"), &inputs, 1e-9, |b, p| {
+            let a = spd(b, p[0], n)?;
+            let l = b.op(Op::Cholesky, &[a])?;
+            let shift = b.full(3.0, &Shape::of(&[n]))?;
+            let shift = b.op(Op::DiagMatrix, &[shift])?;
+            let general = b.add(p[0], shift)?;
+            let mut out = vec![l];
+            let upper = b.swap(l)?;
+            for rhs in [p[1], p[2]] {
+                for transposed in [false, true] {
+                    out.push(b.op(Op::TriangularSolve { lower: true, transposed }, &[l, rhs])?);
+                    out.push(b.op(Op::TriangularSolve { lower: false, transposed }, &[upper, rhs])?);
+                    out.push(b.op(Op::Solve { transposed }, &[general, rhs])?);
+                }
+            }
+            let scale = b.real(0.2)?;
+            let moderate = b.mul(general, scale)?;
+            out.push(b.op(Op::Det, &[moderate])?);
+            let e = b.op(Op::Eigh, &[a])?;
+            out.push(b.get(e, 0)?);
+            let v = b.get(e, 1)?;
+            // The vectors rebuild the matrix: v diag(w) v'.
+            let w = b.get(e, 0)?;
+            let vw = b.mul(v, w)?;
+            let vt = b.swap(v)?;
+            out.push(b.matmul(vw, vt)?);
+            for m in [p[3], p[0]] {
+                let s = b.op(Op::Svd, &[m])?;
+                let (u, s, v) = (b.get(s, 0)?, b.get(s, 1)?, b.get(s, 2)?);
+                let us = b.mul(u, s)?;
+                let vt = b.swap(v)?;
+                out.push(s);
+                out.push(b.matmul(us, vt)?);
+                let q = b.op(Op::Qr, &[m])?;
+                out.push(b.get(q, 0)?);
+                out.push(b.get(q, 1)?);
+            }
+            let wide = b.swap(p[3])?;
+            let s = b.op(Op::Svd, &[wide])?;
+            out.push(b.get(s, 1)?);
+            let (u, s, v) = (b.get(s, 0)?, b.get(s, 1)?, b.get(s, 2)?);
+            let us = b.mul(u, s)?;
+            let vt = b.swap(v)?;
+            out.push(b.matmul(us, vt)?);
+            Ok(out)
+        });
+    }
+}
+
+/// Well separated values: the vectors themselves agree, signs included.
+#[test]
+fn vectors_are_oriented() {
+    for n in [3, 14] {
+        let a = real(3, &[n, n]);
+        check("orientation", &[a], 1e-7, |b, p| {
+            let iota = b.op(Op::Iota(n.into()), &[])?;
+            let ten = b.real(10.0)?;
+            let d = b.mul(iota, ten)?;
+            let d = b.op(Op::DiagMatrix, &[d])?;
+            let m = b.add(p[0], d)?;
+            let e = b.op(Op::Eigh, &[m])?;
+            let s = b.op(Op::Svd, &[m])?;
+            Ok(vec![b.get(e, 1)?, b.get(s, 0)?, b.get(s, 2)?])
+        });
+    }
+}
+
+#[test]
+fn factorizations_without_an_answer() {
+    for n in [2, 20] {
+        let ones = Array::new(DType::Real, vec![n, n], vec![1.0; n * n]).unwrap();
+        let minus = Array::new(DType::Real, vec![n, n], vec![-1.0; n * n]).unwrap();
+        let b = Array::vector(vec![1.0; n]);
+        check("no answer", &[ones, minus, b], 0.0, |b, p| {
+            Ok(vec![
+                b.op(Op::Cholesky, &[p[1]])?,
+                b.op(Op::Solve { transposed: false }, &[p[0], p[2]])?,
+                b.op(Op::Solve { transposed: true }, &[p[0], p[2]])?,
+                b.op(Op::Det, &[p[0]])?,
+            ])
+        });
+    }
+}
+
+#[test]
+fn random_draws() {
+    for seed in [0.0, 1.0, 123_456_789_012.0, -1.0] {
+        let seed = Array { dtype: DType::Int, ..Array::scalar(seed) };
+        check("draws", &[seed], 1e-14, |b, p| {
+            let k = b.op(Op::Key, &[p[0]])?;
+            let three = b.int(3)?;
+            let f = b.op(Op::KeyFold, &[k, three])?;
+            Ok(vec![
+                k,
+                f,
+                b.op(Op::Uniform(Shape::of(&[7, 3])), &[f])?,
+                b.op(Op::Normal(Shape::of(&[5, 101])), &[k])?,
+                b.op(Op::Normal(Shape::scalar()), &[k])?,
+                b.op(Op::Permutation(1000.into()), &[k])?,
+                b.op(Op::Permutation(1.into()), &[k])?,
+            ])
+        });
+    }
+}

@@ -63,6 +63,17 @@ fn repair(file: FileId, text: &str, tokens: &[Token], diagnostics: &mut Vec<Diag
             }
         } else if token.kind.is_open() {
             open.push(Open { token, indent });
+        } else if let Some(at) = missing_opener(text, &out, token, open.last()) {
+            let end = out[at - 1].end;
+            let spot = Span::new(file, end as usize, end as usize);
+            let span = Span::new(file, token.start as usize, token.end as usize);
+            diagnostics.push(
+                Diagnostic::error("E0011", span, "`}` closes nothing")
+                    .at("no brace is open at this indentation")
+                    .label(spot, "the `{` may be missing here")
+                    .fix("open the body with `{`", spot, " {"),
+            );
+            out.insert(at, Token { kind: Tok::LBrace, start: end, end, nl: false, virt: true, ..token });
         } else if token.kind.is_close() {
             let partner = open.iter().rposition(|o| o.token.kind.closer() == token.kind);
             match (partner, open.last()) {
@@ -74,7 +85,8 @@ fn repair(file: FileId, text: &str, tokens: &[Token], diagnostics: &mut Vec<Diag
                     }
                     open.pop();
                 }
-                (None, Some(o)) => {
+                // Braces hold lines: a `)` too many among them does not end them.
+                (None, Some(o)) if o.token.kind != Tok::LBrace => {
                     let want = o.token.kind.closer();
                     let span = Span::new(file, token.start as usize, token.end as usize);
                     let here = Span::new(file, o.token.start as usize, o.token.end as usize);
@@ -88,11 +100,11 @@ fn repair(file: FileId, text: &str, tokens: &[Token], diagnostics: &mut Vec<Diag
                     open.pop();
                     continue;
                 }
-                (None, None) => {
+                (None, _) => {
                     let span = Span::new(file, token.start as usize, token.end as usize);
                     diagnostics.push(
                         Diagnostic::error("E0011", span, format!("`{}` closes nothing", token.kind.spelling()))
-                            .at("no bracket is open here")
+                            .at(format!("no `{}` is open here", opener_of(token.kind).spelling()))
                             .fix("remove it", span, ""),
                     );
                     continue;
@@ -102,6 +114,14 @@ fn repair(file: FileId, text: &str, tokens: &[Token], diagnostics: &mut Vec<Diag
         out.push(token);
     }
     out
+}
+
+fn opener_of(closer: Tok) -> Tok {
+    match closer {
+        Tok::RParen => Tok::LParen,
+        Tok::RBracket => Tok::LBracket,
+        _ => Tok::LBrace,
+    }
 }
 
 fn unclosed(file: FileId, o: &Open, diagnostics: &mut Vec<Diagnostic>) {
@@ -118,6 +138,42 @@ fn unclosed(file: FileId, o: &Open, diagnostics: &mut Vec<Diagnostic>) {
 fn close(out: &mut Vec<Token>, opener: Tok) {
     let at = out.last().map_or(0, |t| t.end);
     out.push(Token { kind: opener.closer(), word: Word::None, nl: false, space: false, virt: true, start: at, end: at, mate: 0 });
+}
+
+/// Where the `{` is missing that a `}` at the start of a line was meant to close: at the end of the nearest line above
+/// with the same indentation, when deeper lines follow it.
+fn missing_opener(text: &str, out: &[Token], closer: Token, open: Option<&Open>) -> Option<usize> {
+    /// Bodies are short; a search through a whole broken text would be slow.
+    const FARTHEST: usize = 2_000;
+    if closer.kind != Tok::RBrace || !closer.nl {
+        return None;
+    }
+    let indent = column(text, closer.start as usize);
+    if open.is_some_and(|o| o.token.kind == Tok::LBrace && o.indent >= indent) {
+        return None;
+    }
+    let (mut deeper, mut depth) = (None, 0);
+    for at in (0..out.len()).rev().take(FARTHEST) {
+        let token = out[at];
+        if token.kind.is_close() {
+            depth += 1;
+        } else if token.kind.is_open() {
+            depth -= 1;
+            if depth < 0 {
+                return None;
+            }
+        }
+        // Only between brackets, never inside a pair.
+        if depth != 0 || !token.nl || token.kind == Tok::Semi {
+            continue;
+        }
+        let column = column(text, token.start as usize);
+        if column <= indent {
+            return deeper.filter(|_| column == indent && !token.kind.is_close());
+        }
+        deeper = Some(at);
+    }
+    None
 }
 
 fn column(text: &str, at: usize) -> usize {

@@ -321,6 +321,7 @@ impl Parser<'_> {
         self.at += 1;
         let cond = self.expr();
         let (state, init) = self.carried(start, "while");
+        self.role(self.at, Role::Continuation);
         let limit = self.eat_word(Word::Upto).then(|| self.expr());
         let body = self.loop_body("while");
         self.make(start, ExprKind::While { cond, state, init, limit, body })
@@ -334,6 +335,7 @@ impl Parser<'_> {
 
     /// `from s = s0`: what a loop carries along.
     fn carried(&mut self, start: Span, word: &str) -> (Pattern, Expr) {
+        self.role(self.at, Role::Continuation);
         if !self.eat(Tok::From) {
             let d = self
                 .expected("E0038", "`from` and the value that the loop carries")

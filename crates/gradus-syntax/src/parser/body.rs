@@ -21,10 +21,29 @@ impl Parser<'_> {
         if self.kind() != Tok::LBrace {
             let d = self.expected("E0021", &format!("`{{` before the body of the {word}"));
             self.complain(d);
-            return None;
+            if !self.skip_to_body() {
+                return None;
+            }
         }
         self.role(self.at, Role::Body);
         Some(self.bracketed(false, "", inside))
+    }
+
+    /// Behind a broken head: goes to the `{` of its body, if one comes before the next line that is not further in.
+    fn skip_to_body(&mut self) -> bool {
+        let column = self.column(self.tokens[self.line_start]);
+        let mut at = self.at;
+        loop {
+            let token = self.tokens[at];
+            if token.kind == Tok::LBrace {
+                self.at = at;
+                return true;
+            }
+            if token.kind == Tok::Eof || token.kind.is_close() || (token.nl && self.column(token) <= column) {
+                return false;
+            }
+            at = if token.kind.is_open() { (token.mate as usize).max(at) + 1 } else { at + 1 };
+        }
     }
 
     pub(super) fn optional_oracles(&mut self, word: &str) -> OracleBody {

@@ -16,6 +16,10 @@ impl Parser<'_> {
                 let item = p.item();
                 items.push(item);
             });
+            // Brackets balance, so no closer is left over; if one were, this would still come to an end.
+            if self.kind() != Tok::Eof {
+                self.at += 1;
+            }
         }
         Module { file: self.file, items }
     }

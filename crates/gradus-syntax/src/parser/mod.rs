@@ -426,9 +426,11 @@ impl<'a> Parser<'a> {
     /// The `///` lines right above the current token.
     fn doc(&self) -> Option<Arc<str>> {
         let at = self.at as u32;
-        let first = self.comments.partition_point(|c| c.before < at);
+        // Empty statements do not come between an item and its documentation.
+        let from = at - self.tokens[..self.at].iter().rev().take_while(|t| t.kind == Tok::Semi).count() as u32;
+        let first = self.comments.partition_point(|c| c.before < from);
         let mut doc: Option<String> = None;
-        for c in self.comments[first..].iter().take_while(|c| c.before == at) {
+        for c in self.comments[first..].iter().take_while(|c| c.before <= at) {
             if c.kind == CommentKind::Doc {
                 let line = &self.text[c.start as usize + 3..c.end as usize];
                 let line = line.strip_prefix(' ').unwrap_or(line);

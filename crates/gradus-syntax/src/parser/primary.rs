@@ -228,7 +228,7 @@ impl Parser<'_> {
             Some(Stmt { kind: StmtKind::Expr(value), .. }) => value,
             Some(Stmt { kind: StmtKind::Error, span }) => Expr { kind: Box::new(ExprKind::Error), span },
             last => {
-                let close = Span { start: span.end.saturating_sub(1), ..span };
+                let close = self.last();
                 let mut d = Diagnostic::error("E0036", close, "this block has no value").at("expected an expression before this");
                 if let Some(last) = &last {
                     d = d.label(last.span, "the last line is a statement");

@@ -74,7 +74,7 @@ impl Parser<'_> {
             if token.kind == Tok::Eof || token.kind == Tok::Semi || token.kind.is_close() || (token.nl && !goes_on(token)) {
                 return;
             }
-            self.at = if token.kind.is_open() { token.mate as usize + 1 } else { self.at + 1 };
+            self.at = if token.kind.is_open() { (token.mate as usize).max(self.at) + 1 } else { self.at + 1 };
         }
     }
 
@@ -104,7 +104,7 @@ impl Parser<'_> {
         self.item_word().is_some() || ((Word::Print as u8..=Word::Certify as u8).contains(&(word as u8)) && self.takes_operand())
     }
 
-    fn column(&self, token: Token) -> usize {
+    pub(super) fn column(&self, token: Token) -> usize {
         let at = token.start as usize;
         at - self.text.as_bytes()[..at].iter().rposition(|&b| b == b'\n').map_or(0, |n| n + 1)
     }

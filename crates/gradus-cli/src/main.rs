@@ -1,1 +1,58 @@
-fn main() {}
+//! The `gradus` command.
+//!
+//! Owns:    the command line, exit codes, colour, where output goes, Ctrl-C.
+//! Never:   reaches into a stage crate; the facade has everything it needs.
+//! Reads:   arguments and scripts.
+//! Returns: an exit code: 0 done, 1 wrong or failed, 2 usage, 3 a test failed, 130 interrupted.
+
+mod args;
+mod check;
+mod explain;
+mod fmt;
+mod output;
+mod run;
+mod terminal;
+mod test;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// A usage error that the argument parser cannot see.
+pub const USAGE: u8 = 2;
+
+/// Scripts nest deeply; parsing and evaluation take their stack from here before they grow it.
+const STACK: usize = 16 << 20;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    let work = std::thread::Builder::new().stack_size(STACK).spawn(move || command(cli));
+    match work.map(|w| w.join()) {
+        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Err(_)) => {
+            eprintln!("gradus: this is a mistake in gradus itself; please report it with the script");
+            ExitCode::from(1)
+        }
+        Err(e) => {
+            eprintln!("gradus: no thread could be started: {e}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn command(cli: Cli) -> u8 {
+    let (out, err) = terminal::styles(cli.color);
+    match cli.command {
+        Command::Run(a) => run::run(a, out, err),
+        Command::Check(a) => check::check(a, err),
+        Command::Test(a) => test::test(a, out, err),
+        Command::Fmt(a) => fmt::fmt(a, err),
+        Command::Explain(a) => explain::explain(a, err),
+    }
+}

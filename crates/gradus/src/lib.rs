@@ -5,9 +5,28 @@
 //! Reads:   scripts, data files, bindings and settings of the embedding application.
 //! Returns: an `Outcome` with every diagnostic and value; nothing is printed unless an `Emit` does it.
 
+mod bindings;
 pub mod data;
+mod emit;
+mod engine;
+pub mod explain;
+mod hash;
+mod host;
+mod options;
+mod outcome;
 pub mod report;
-pub mod sources;
+mod rewriting;
+mod sources;
 pub mod stdlib;
+mod timings;
 
+pub use emit::{Emit, Printer, Silent};
+pub use gradus_eval::Output;
+pub use gradus_eval::host::Event;
+pub use gradus_ir::{Array, DType};
+pub use gradus_syntax::{Diagnostic, FileId, Severity, Span};
+pub use options::{Binding, CancelToken, Limits, Options};
+pub use outcome::{Outcome, Solved, Status, TestResult};
+pub use rewriting::Level;
 pub use sources::Sources;
+pub use timings::{Stage, Timings};

@@ -31,8 +31,13 @@ impl Reader {
     /// The array that the request describes. Its path is relative to the folder of the script that declares it.
     pub fn load(&mut self, request: &DataRequest, sources: &Sources) -> Result<Array, Box<Diagnostic>> {
         let path = sources.folder(request.source.file).join(&*request.path);
-        let blame = Blame::new(request, sources, &path);
-        let bytes = self.bytes(&path, &blame)?;
+        self.load_from(request, &path, sources)
+    }
+
+    /// The same from a path that is relative to the current folder.
+    pub fn load_from(&mut self, request: &DataRequest, path: &Path, sources: &Sources) -> Result<Array, Box<Diagnostic>> {
+        let blame = Blame::new(request, sources, path);
+        let bytes = self.bytes(path, &blame)?;
         match request.format {
             DataFormat::Csv => csv::read(&bytes, request, &blame),
             DataFormat::Npy => npy::read(&bytes, request, &blame),

@@ -1,10 +1,45 @@
 //! Values and diagnostics as JSON.
 
+use crate::outcome::Outcome;
 use crate::sources::Sources;
 use gradus_eval::Output;
 use gradus_ir::{Array, DType};
 use gradus_syntax::{Diagnostic, Severity, Span};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
+
+pub use serde_json::Value;
+
+/// Everything a command found out about one script. Of values printed under one name the last is kept.
+pub fn outcome(script: &str, o: &Outcome, sources: &Sources, seed: u64) -> Value {
+    let values: Map<String, Value> = o.values.iter().map(|(n, v)| (n.clone(), value(v))).collect();
+    let solves: Vec<Value> =
+        o.solves.iter().map(|s| json!({ "name": s.name, "record": value(&s.record) })).collect();
+    let tests: Vec<Value> = o
+        .tests
+        .iter()
+        .map(|t| {
+            let diagnostics: Vec<Value> = t.diagnostics.iter().map(|d| diagnostic(d, sources)).collect();
+            json!({ "name": &*t.name, "passed": t.passed, "diagnostics": diagnostics })
+        })
+        .collect();
+    let diagnostics: Vec<Value> = o.diagnostics.iter().map(|d| diagnostic(d, sources)).collect();
+    json!({
+        "gradus": env!("CARGO_PKG_VERSION"),
+        "script": script,
+        "seed": seed,
+        "status": o.status.name(),
+        "values": values,
+        "solves": solves,
+        "tests": tests,
+        "diagnostics": diagnostics,
+    })
+}
+
+/// The text of a JSON value, ending with a newline.
+pub fn text(v: &Value) -> String {
+    // Maps with text keys and finite numbers always have a text.
+    serde_json::to_string(v).map(|t| t + "\n").unwrap_or_default()
+}
 
 /// Arrays become nested lists; NaN and the infinities become the strings `"NaN"`, `"Infinity"`, `"-Infinity"`.
 pub fn value(v: &Output) -> Value {

@@ -6,8 +6,8 @@ use gradus_eval::Output;
 use gradus_eval::host::Event;
 use std::sync::Arc;
 
-/// Fields of a solve's record that say how it went; the others are the unknowns.
-const CERTIFICATES: [&str; 3] = ["gap", "kkt", "residual"];
+/// Fields of a solve's record that certify the point.
+const CERTIFICATES: [&str; 3] = ["gap", "kkt", "feasible"];
 
 /// The lines of the report: status and steps, the value, the certificate, the method and why.
 pub fn report(name: Option<&str>, record: &Output, width: usize) -> Vec<String> {

@@ -1,0 +1,205 @@
+//! The command line: what may be said, and the words for what may not.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(
+    name = "gradus",
+    version,
+    about = "Gradus: say what is to be optimized; the compiler finds the fused gradient program that does it.",
+    after_help = "Exit codes: 0 done, 1 the program is wrong or failed, 2 usage, 3 a test or assert failed, 130 interrupted.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Colour of the output
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub color: When,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Check and run scripts
+    Run(RunArgs),
+    /// Find mistakes in names, types and shapes before any data is read
+    Check(CheckArgs),
+    /// Run the `test` blocks of scripts
+    Test(TestArgs),
+    /// Put scripts into the standard layout
+    Fmt(FmtArgs),
+    /// Show the stages of a script, or the long story of a code such as E2001
+    Explain(ExplainArgs),
+}
+
+#[derive(Args)]
+pub struct SessionArgs {
+    /// Replace the value of a top-level `let`; the value is an expression
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = binding)]
+    pub set: Vec<(String, String)>,
+    /// Read a `data` declaration from this file
+    #[arg(long = "data", value_name = "NAME=PATH", value_parser = binding)]
+    pub data: Vec<(String, String)>,
+    /// Seed of all random numbers
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Which rewrites may change the graphs
+    #[arg(long, value_enum, default_value_t = Rewrites::Default, value_name = "LEVEL")]
+    pub rewrites: Rewrites,
+    /// Where graphs run; this release has `cpu`
+    #[arg(long, default_value = "cpu", value_parser = backend)]
+    pub backend: String,
+    /// Float type of the run; this release has `f64`
+    #[arg(long, default_value = "f64", value_parser = precision)]
+    pub precision: String,
+    /// Threads; this release runs on one
+    #[arg(long, default_value = "1", value_parser = threads)]
+    pub threads: usize,
+}
+
+#[derive(Args)]
+pub struct RunArgs {
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// Write every printed value and each solve's record as JSON; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write plots as SVG files into this folder instead of drawing them
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+    /// Show only what the scripts print
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Show how long each stage took
+    #[arg(long)]
+    pub timings: bool,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the diagnostics as JSON; `-` is the standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Say nothing about scripts that are in order
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Args)]
+pub struct TestArgs {
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// Only tests whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Show only failures
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Show how long each stage took
+    #[arg(long)]
+    pub timings: bool,
+}
+
+#[derive(Args)]
+pub struct FmtArgs {
+    /// Scripts to format in place; none, or `-`: from standard input to standard output
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; say which scripts are not in the standard layout
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Args)]
+pub struct ExplainArgs {
+    /// A script, or a code
+    #[arg(value_name = "FILE|CODE")]
+    pub subject: String,
+    /// Only this stage
+    #[arg(long, value_enum, value_name = "STAGE")]
+    pub stage: Option<StageName>,
+    #[command(flatten)]
+    pub session: SessionArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StageName {
+    Ast,
+    Types,
+    Ir,
+    Grad,
+    Rewrite,
+    Plan,
+}
+
+impl StageName {
+    pub fn name(self) -> &'static str {
+        match self {
+            StageName::Ast => "ast",
+            StageName::Types => "types",
+            StageName::Ir => "ir",
+            StageName::Grad => "grad",
+            StageName::Rewrite => "rewrite",
+            StageName::Plan => "plan",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rewrites {
+    /// Graphs run as they were traced
+    Off,
+    /// Only rules that give the same floats
+    Strict,
+    /// Also rules that are equal over the reals
+    Default,
+}
+
+fn binding(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_string(), value.trim().to_string()))
+        }
+        _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+fn backend(text: &str) -> Result<String, String> {
+    match text {
+        "cpu" => Ok(text.into()),
+        "wgpu" | "cuda" => Err(format!("this release has no {text} backend yet; it runs on `cpu`")),
+        _ => Err("the backends are `cpu` in this release, and later `wgpu` and `cuda`".into()),
+    }
+}
+
+fn precision(text: &str) -> Result<String, String> {
+    match text {
+        "f64" => Ok(text.into()),
+        "f32" => Err("this release computes in f64 only; f32 comes with a later one".into()),
+        _ => Err("the precisions are `f64` in this release, and later `f32`".into()),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(1) => Ok(1),
+        Ok(0) => Err("at least one thread is needed".into()),
+        Ok(_) => Err("this release runs on one thread; more come with a later one".into()),
+        Err(_) => Err("a number of threads is needed".into()),
+    }
+}

@@ -1,0 +1,112 @@
+//! What the commands share: sessions from arguments, diagnostics, JSON, timings, Ctrl-C.
+
+use crate::args::{Rewrites, SessionArgs};
+use gradus::report::{self, Style};
+use gradus::{CancelToken, Diagnostic, FileId, Level, Outcome, Session, Sources, Stage, Timings};
+use signal_hook::consts::SIGINT;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A session as the arguments say, whose token Ctrl-C sets; a second Ctrl-C ends the process at once.
+pub fn session(args: &SessionArgs) -> Session {
+    let mut builder = Session::builder().seed(args.seed).cancel(interrupt()).rewrites(match args.rewrites {
+        Rewrites::Off => Level::Off,
+        Rewrites::Strict => Level::Strict,
+        Rewrites::Default => Level::Default,
+    });
+    for (name, value) in &args.set {
+        builder = builder.set(name, value);
+    }
+    for (name, path) in &args.data {
+        builder = builder.data_file(name, path);
+    }
+    builder.build()
+}
+
+fn interrupt() -> CancelToken {
+    let flag = Arc::new(AtomicBool::new(false));
+    // The order matters: the handler that ends the process looks at the flag before the other one sets it.
+    let second = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, flag.clone());
+    if second.and_then(|_| signal_hook::flag::register(SIGINT, flag.clone())).is_err() {
+        eprintln!("gradus: Ctrl-C cannot be caught here; it ends the process at once");
+    }
+    CancelToken::from_flag(flag)
+}
+
+/// Read a script; a complaint is printed.
+pub fn open(session: &mut Session, path: &Path) -> Option<FileId> {
+    match session.open(path) {
+        Ok(file) => Some(file),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("gradus: there is no file `{}`", path.display());
+            None
+        }
+        Err(e) => {
+            eprintln!("gradus: `{}` could not be read: {e}", path.display());
+            None
+        }
+    }
+}
+
+/// Diagnostics on the standard error, with a summary where there are several.
+pub fn complain(diagnostics: &[Diagnostic], sources: &Sources, style: Style) {
+    let mut text = String::new();
+    for d in diagnostics {
+        text.push_str(&report::render(d, sources, style));
+    }
+    if diagnostics.len() > 1
+        && let Some(summary) = report::summary(diagnostics)
+    {
+        text.push_str(&summary);
+        text.push('\n');
+    }
+    if let Some(first) = diagnostics.iter().find(|d| d.is_error()) {
+        text.push_str(&format!("`gradus explain {}` tells more.\n", first.code));
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Write text to a file, or to the standard output for `-`.
+pub fn write(path: &Path, text: &str) -> bool {
+    let done = match path.as_os_str() == "-" {
+        true => std::io::stdout().write_all(text.as_bytes()),
+        false => std::fs::write(path, text),
+    };
+    if let Err(e) = &done {
+        eprintln!("gradus: `{}` could not be written: {e}", path.display());
+    }
+    done.is_ok()
+}
+
+/// One row per stage.
+pub fn timings(t: &Timings) {
+    let mut text = String::new();
+    for stage in Stage::ALL {
+        let ms = t.of(stage).as_secs_f64() * 1e3;
+        text.push_str(&format!("{:8} {ms:9.2} ms\n", stage.name()));
+    }
+    text.push_str(&format!("{:8} {:9.2} ms   {} plans made, {} reused\n", "total", t.total().as_secs_f64() * 1e3, t.planned, t.reused));
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// The worse of two exit codes: interrupted, then wrong, then a failed test.
+pub fn worse(a: u8, b: u8) -> u8 {
+    let rank = |c: u8| match c {
+        130 => 4,
+        2 => 3,
+        1 => 2,
+        3 => 1,
+        _ => 0,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}
+
+/// Several outcomes as one JSON text: the object itself where there is one script.
+pub fn json(outcomes: &[(String, Outcome)], session: &Session, seed: u64) -> String {
+    let mut values: Vec<report::json::Value> =
+        outcomes.iter().map(|(name, o)| report::json::outcome(name, o, session.sources(), seed)).collect();
+    let value = if values.len() == 1 { values.remove(0) } else { report::json::Value::Array(values) };
+    report::json::text(&value)
+}

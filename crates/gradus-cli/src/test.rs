@@ -1,0 +1,58 @@
+//! `gradus test`.
+
+use crate::args::TestArgs;
+use crate::output;
+use gradus::report::{self, Style};
+use gradus::{Outcome, Session, Silent, Status};
+
+pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
+    let mut session = output::session(&args.session);
+    let (mut code, mut passed, mut failed) = (0, 0, 0);
+    for path in &args.files {
+        let Some(script) = output::open(&mut session, path) else {
+            code = output::worse(code, 1);
+            continue;
+        };
+        let outcome = session.test(script, args.filter.as_deref(), &mut Silent);
+        println!("{}", path.display());
+        show(&outcome, &session, args.quiet, out);
+        output::complain(&outcome.diagnostics, session.sources(), err);
+        if args.timings {
+            output::timings(&outcome.timings);
+        }
+        passed += outcome.tests.iter().filter(|t| t.passed).count();
+        failed += outcome.tests.iter().filter(|t| !t.passed).count();
+        code = output::worse(code, outcome.status.exit_code());
+        if outcome.status == Status::Interrupted {
+            break;
+        }
+    }
+    if passed + failed == 0 && code == 0 {
+        match &args.filter {
+            Some(f) => println!("no test has `{f}` in its name"),
+            None => println!("no tests"),
+        }
+        return code;
+    }
+    println!("{passed} passed, {failed} failed");
+    code
+}
+
+fn show(outcome: &Outcome, session: &Session, quiet: bool, style: Style) {
+    let word = |text: &str, color: u8| match style.color {
+        true => format!("\x1b[{color}m{text}\x1b[0m"),
+        false => text.to_string(),
+    };
+    for t in &outcome.tests {
+        if t.passed {
+            if !quiet {
+                println!("  {}  {}", word("ok", 32), t.name);
+            }
+            continue;
+        }
+        println!("  {}  {}", word("FAILED", 31), t.name);
+        for d in &t.diagnostics {
+            print!("{}", report::render(d, session.sources(), style));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Running graphs: rewrite, plan, execute, with a cache of what was planned.
+
+use crate::hash;
+use crate::timings::{Stage, Timings};
+use gradus_cpu::{Control, Executor};
+use gradus_eval::host::{Engine, Fault, NonFinite};
+use gradus_ir::{Array, Graph};
+use crate::rewriting::Level;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Plans kept at once, and the bytes their memory may take together.
+const MOST_PLANS: usize = 256;
+const MOST_BYTES: usize = 256 << 20;
+
+/// Which stage texts are wanted; all of them cost time to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub rewrite: bool,
+    pub plan: bool,
+}
+
+/// The engine of a session.
+pub struct CpuEngine {
+    pub level: Level,
+    pub control: Control,
+    pub wanted: Wanted,
+    pub timings: Timings,
+    /// Stage texts since they were last taken.
+    pub texts: Vec<(&'static str, String)>,
+    plans: HashMap<u128, Entry>,
+    clock: u64,
+}
+
+struct Entry {
+    executor: Executor,
+    used: u64,
+}
+
+impl CpuEngine {
+    pub fn new(level: Level, control: Control) -> CpuEngine {
+        CpuEngine {
+            level,
+            control,
+            wanted: Wanted::default(),
+            timings: Timings::default(),
+            texts: Vec::new(),
+            plans: HashMap::new(),
+            clock: 0,
+        }
+    }
+
+    fn compile(&mut self, graph: &Graph) -> Result<Executor, Fault> {
+        let (level, wanted) = (self.level, self.wanted);
+        let texts = &mut self.texts;
+        let rewritten = self.timings.time(Stage::Rewrite, |_| -> Result<Graph, Fault> {
+            let done = crate::rewriting::rewrite(graph, level)
+                .map_err(|e| Fault::Internal(format!("rewrite: {e}")))?;
+            if wanted.rewrite {
+                texts.push(("rewrite", format!("{}\n{}", done.report, done.graph.brief())));
+            }
+            Ok(done.graph)
+        })?;
+        let plan = self
+            .timings
+            .time(Stage::Plan, |_| gradus_plan::plan(&rewritten))
+            .map_err(|e| Fault::Internal(e.to_string()))?;
+        if wanted.plan {
+            self.texts.push(("plan", plan.to_string()));
+        }
+        self.timings.planned += 1;
+        Ok(Executor::new(Arc::new(plan)))
+    }
+
+    /// Drop the plans that were not used for longest.
+    fn make_room(&mut self, bytes: usize) {
+        let size = |e: &Entry| e.executor.plan().peak_bytes();
+        let mut total: usize = self.plans.values().map(size).sum::<usize>() + bytes;
+        while self.plans.len() >= MOST_PLANS || (total > MOST_BYTES && !self.plans.is_empty()) {
+            let Some((&key, _)) = self.plans.iter().min_by_key(|(_, e)| e.used) else { return };
+            if let Some(e) = self.plans.remove(&key) {
+                total -= size(&e);
+            }
+        }
+    }
+}
+
+impl Engine for CpuEngine {
+    fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+        let key = hash::structure(graph);
+        self.clock += 1;
+        if self.plans.contains_key(&key) {
+            self.timings.reused += 1;
+        } else {
+            let executor = self.compile(graph)?;
+            self.make_room(executor.plan().peak_bytes());
+            self.plans.insert(key, Entry { executor, used: self.clock });
+        }
+        let Some(entry) = self.plans.get_mut(&key) else {
+            return Err(Fault::Internal("a plan vanished from the cache".into()));
+        };
+        entry.used = self.clock;
+        let control = &self.control;
+        self.timings.time(Stage::Exec, |_| entry.executor.run(inputs, control)).map_err(fault)
+    }
+
+    fn stabilise(&mut self, graph: &Graph) -> Graph {
+        crate::rewriting::stabilise(graph)
+    }
+
+    fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite> {
+        let plan = gradus_plan::plan_with(graph, gradus_plan::Options::TRACE).ok()?;
+        let control = Control { trap_nonfinite: true, ..self.control.clone() };
+        match Executor::new(Arc::new(plan)).run(inputs, &control) {
+            Err(gradus_cpu::Fault::NonFinite { origin, op, value, steps }) => Some(NonFinite { origin, op, value, steps }),
+            _ => None,
+        }
+    }
+}
+
+fn fault(f: gradus_cpu::Fault) -> Fault {
+    use gradus_cpu::Fault as Cpu;
+    match f {
+        Cpu::Index { origin, index, len } => Fault::Index { origin, index, len },
+        Cpu::Cancelled => Fault::Cancelled,
+        Cpu::TimeLimit => Fault::TimeLimit,
+        Cpu::Memory { needed, limit } => Fault::Memory { needed, limit },
+        Cpu::NonFinite { op, value, .. } => Fault::Internal(format!("{op} gave {value}, which was not asked for")),
+        Cpu::Internal(text) => Fault::Internal(text),
+    }
+}

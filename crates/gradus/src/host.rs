@@ -1,0 +1,158 @@
+//! The interpreter's view of a session.
+
+use crate::bindings::{Bound, unknown_format};
+use crate::data::{self, Reader};
+use crate::emit::Emit;
+use crate::engine::CpuEngine;
+use crate::options::Options;
+use crate::outcome::{Solved, TestResult};
+use crate::report::save;
+use crate::report::series::Plot;
+use crate::sources::Sources;
+use crate::stdlib;
+use crate::timings::Stage;
+use gradus_eval::host::{DataRequest, Engine, Event, Host};
+use gradus_eval::Output;
+use gradus_ir::Array;
+use gradus_syntax::{Diagnostic, FileId};
+use std::path::Path;
+use std::sync::Arc;
+
+/// One command's host: passes events on and keeps what the outcome needs.
+pub struct SessionHost<'s> {
+    pub sources: &'s mut Sources,
+    pub reader: &'s mut Reader,
+    pub engine: &'s mut CpuEngine,
+    pub options: &'s Options,
+    pub bound: &'s Bound,
+    pub emit: &'s mut dyn Emit,
+    /// Whether `save` writes files.
+    pub saves: bool,
+    pub found: Found,
+    /// The title of the graph that was last shown.
+    title: String,
+}
+
+/// What a run has said so far.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub diagnostics: Vec<Diagnostic>,
+    pub values: Vec<(String, Output)>,
+    pub solves: Vec<Solved>,
+    pub tests: Vec<TestResult>,
+}
+
+impl<'s> SessionHost<'s> {
+    pub fn new(
+        sources: &'s mut Sources,
+        reader: &'s mut Reader,
+        engine: &'s mut CpuEngine,
+        options: &'s Options,
+        bound: &'s Bound,
+        emit: &'s mut dyn Emit,
+        saves: bool,
+    ) -> Self {
+        SessionHost { sources, reader, engine, options, bound, emit, saves, found: Found::default(), title: String::new() }
+    }
+
+    /// Pass on the texts of the engine's stages.
+    pub fn flush(&mut self) {
+        for (stage, text) in std::mem::take(&mut self.engine.texts) {
+            self.emit.event(&Event::Stage { stage, title: self.title.clone(), text }, self.sources);
+        }
+    }
+
+    fn keep(&mut self, event: &Event) {
+        match event {
+            Event::Print { items, .. } => {
+                for (name, value) in items {
+                    if let Some(name) = name {
+                        self.found.values.push((crate::report::values::one_line(name), value.clone()));
+                    }
+                }
+            }
+            Event::Solved { name, record, .. } => {
+                self.found.solves.push(Solved { name: name.clone(), record: record.clone() });
+            }
+            Event::Test { name, passed, diagnostics } => {
+                self.found.tests.push(TestResult { name: name.clone(), passed: *passed, diagnostics: diagnostics.clone() });
+            }
+            Event::Warning(d) => {
+                if !self.found.diagnostics.contains(d) {
+                    self.found.diagnostics.push(d.clone());
+                }
+            }
+            Event::Plot { items, settings, span } => {
+                if let Err(d) = Plot::new(items, settings, *span) {
+                    self.found.diagnostics.push(*d);
+                }
+            }
+            Event::Save { value, path, span } if self.saves => {
+                let target = self.sources.folder(span.file).join(path);
+                if let Err(d) = save::save(value, &target, path, *span) {
+                    self.found.diagnostics.push(*d);
+                }
+            }
+            Event::Stage { title, .. } => self.title = title.clone(),
+            Event::Save { .. } => {}
+        }
+    }
+}
+
+impl Host for SessionHost<'_> {
+    fn library(&self, module: &str) -> Option<(FileId, Arc<str>)> {
+        self.sources.library(module)
+    }
+
+    fn prelude(&self) -> &[&'static str] {
+        stdlib::PRELUDE
+    }
+
+    fn script(&mut self, path: &str, from: FileId) -> Result<(FileId, Arc<str>), String> {
+        let full = self.sources.folder(from).join(path);
+        let file = self.sources.open(&full).map_err(|e| e.to_string())?;
+        Ok((file, self.sources.shared_text(file)))
+    }
+
+    fn load(&mut self, request: &DataRequest) -> Result<Array, Box<Diagnostic>> {
+        let (reader, sources, bound) = (&mut *self.reader, &*self.sources, self.bound);
+        self.engine.timings.time(Stage::Data, |_| match bound.files.get(&*request.name) {
+            None => reader.load(request, sources),
+            Some(path) => replaced(request, path, reader, sources),
+        })
+    }
+
+    fn bound(&mut self, name: &str) -> Option<Array> {
+        self.bound.arrays.get(name).cloned()
+    }
+
+    fn setting(&self, name: &str) -> Option<Arc<str>> {
+        self.options.settings.iter().rev().find(|(n, _)| n == name).map(|(_, v)| Arc::from(v.as_str()))
+    }
+
+    fn engine(&mut self) -> &mut dyn Engine {
+        self.engine
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.flush();
+        self.keep(&event);
+        let started = std::time::Instant::now();
+        self.emit.event(&event, self.sources);
+        self.engine.timings.add(Stage::Report, started.elapsed());
+    }
+
+    fn cancelled(&self) -> bool {
+        self.options.cancel.is_cancelled()
+    }
+}
+
+/// The same columns and rows of another file.
+fn replaced(request: &DataRequest, path: &Path, reader: &mut Reader, sources: &Sources) -> Result<Array, Box<Diagnostic>> {
+    let shown = path.display().to_string();
+    let Some(format) = data::format_of(&shown) else {
+        return Err(Box::new(unknown_format(&shown, request.source)));
+    };
+    let request = DataRequest { path: shown.into(), format, ..request.clone() };
+    reader.load_from(&request, path, sources)
+}

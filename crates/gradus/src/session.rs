@@ -1,0 +1,156 @@
+//! A session: the texts it has read, its plan cache, and the commands.
+
+use crate::data::Reader;
+use crate::emit::Emit;
+use crate::engine::CpuEngine;
+use crate::options::{Binding, CancelToken, Limits, Options};
+use crate::outcome::Outcome;
+use crate::pipeline::{self, Command};
+use crate::rewriting::Level;
+use crate::sources::Sources;
+use gradus_cpu::Control;
+use gradus_ir::Array;
+use gradus_syntax::{Diagnostic, FileId};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Runs scripts. Plans and data files are kept from one command to the next.
+///
+/// ```
+/// let mut session = gradus::Session::builder().seed(7).build();
+/// let script = session.text("sum.opt", "let x = [1, 2, 3]\nprint sum(x)\n");
+/// let outcome = session.run(script, &mut gradus::Silent);
+/// assert_eq!(outcome.status, gradus::Status::Done);
+/// let Some(gradus::Output::Array(total)) = outcome.value("sum(x)") else { panic!("not printed") };
+/// assert_eq!(total.as_scalar(), Some(6.0));
+/// ```
+pub struct Session {
+    options: Options,
+    sources: Sources,
+    reader: Reader,
+    engine: CpuEngine,
+}
+
+/// Settings of a session to be.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    options: Options,
+}
+
+impl Builder {
+    /// What `seed` is in the script, and the root of its random numbers.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.options.seed = seed;
+        self
+    }
+
+    /// Replace the value of the top-level `let NAME` by that of a text in the language.
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// The array of `data NAME`.
+    pub fn data(mut self, name: impl Into<String>, array: Array) -> Self {
+        self.options.bindings.push((name.into(), Binding::Array(array)));
+        self
+    }
+
+    /// The file of `data NAME`, relative to the current folder.
+    pub fn data_file(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.options.bindings.push((name.into(), Binding::File(path.into())));
+        self
+    }
+
+    pub fn rewrites(mut self, level: Level) -> Self {
+        self.options.rewrites = level;
+        self
+    }
+
+    /// Bounds on what each command may use.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// A token that ends a command under way.
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.options.cancel = token;
+        self
+    }
+
+    pub fn build(self) -> Session {
+        let control = Control {
+            cancel: Some(self.options.cancel.0.clone()),
+            memory_limit: self.options.limits.memory,
+            ..Control::default()
+        };
+        let engine = CpuEngine::new(self.options.rewrites, control);
+        Session { options: self.options, sources: Sources::new(), reader: Reader::new(), engine }
+    }
+}
+
+impl Session {
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Read a script from a file. Errors are those of reading it, or that it is not UTF-8.
+    pub fn open(&mut self, path: &Path) -> io::Result<FileId> {
+        self.sources.open(path)
+    }
+
+    /// A script that is in no file; its data are relative to the current folder.
+    pub fn text(&mut self, name: impl Into<String>, text: &str) -> FileId {
+        self.text_in(name, text, "")
+    }
+
+    /// A script that is in no file, with the folder that its paths are relative to.
+    pub fn text_in(&mut self, name: impl Into<String>, text: &str, folder: impl Into<PathBuf>) -> FileId {
+        self.sources.add(name, text, folder)
+    }
+
+    /// The texts that spans of diagnostics point into.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Names, shapes and facts, before any data is read.
+    pub fn check(&mut self, script: FileId) -> Outcome {
+        self.command(Command::Check, script, &mut crate::emit::Silent)
+    }
+
+    /// Check, then evaluate top to bottom.
+    pub fn run(&mut self, script: FileId, emit: &mut dyn Emit) -> Outcome {
+        self.command(Command::Run, script, emit)
+    }
+
+    /// Check, evaluate, and run the `test` blocks; nothing is saved.
+    pub fn test(&mut self, script: FileId, emit: &mut dyn Emit) -> Outcome {
+        self.command(Command::Test, script, emit)
+    }
+
+    /// Like `run`, with `Event::Stage` for each artifact of the stages named (`ir`, `grad`, `rewrite`, `plan`, `types`).
+    pub fn explain(&mut self, script: FileId, stages: &[&str], emit: &mut dyn Emit) -> Outcome {
+        self.command(Command::Explain(stages.iter().map(|s| s.to_string()).collect()), script, emit)
+    }
+
+    /// The script in the standard layout, or its syntax errors.
+    pub fn format(&self, script: FileId) -> Result<String, Vec<Diagnostic>> {
+        gradus_syntax::format(script, self.sources.text(script))
+    }
+
+    /// The syntax tree as text.
+    pub fn syntax_tree(&self, script: FileId) -> (String, Vec<Diagnostic>) {
+        let (module, diagnostics) = gradus_syntax::parse(script, self.sources.text(script));
+        (gradus_syntax::print_ast(&module), diagnostics)
+    }
+
+    fn command(&mut self, command: Command, script: FileId, emit: &mut dyn Emit) -> Outcome {
+        let now = std::time::Instant::now();
+        self.engine.control.started = Some(now);
+        self.engine.control.deadline = self.options.limits.time.and_then(|t: Duration| now.checked_add(t));
+        pipeline::run(&command, script, &mut self.sources, &mut self.reader, &mut self.engine, &self.options, emit)
+    }
+}

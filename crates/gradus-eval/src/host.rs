@@ -9,6 +9,9 @@ pub trait Engine {
     /// The outputs of a graph whose shapes are all known. `inputs` are in parameter order.
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
 
+    /// The graph with a few exactly equal, numerically safer forms (log-sum-exp, softplus, …), for differentiation.
+    fn stabilise(&mut self, graph: &Graph) -> Graph;
+
     /// Runs again, unrewritten, and reports the first operation that made a NaN (or else an infinity) of finite operands.
     fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite>;
 }
@@ -94,6 +97,12 @@ pub enum Header {
 pub trait Host {
     /// The text of a standard library module (`sets`, `nn`, …).
     fn library(&self, module: &str) -> Option<(FileId, Arc<str>)>;
+
+    /// The modules whose names are visible without `use`, in order.
+    fn prelude(&self) -> &[&'static str];
+
+    /// All library modules, by the path `use` takes.
+    fn modules(&self) -> Vec<&'static str>;
 
     /// The text of a script named in `use "file.opt"`, relative to the script that says so.
     fn script(&mut self, path: &str, from: FileId) -> Result<(FileId, Arc<str>), String>;

@@ -5,6 +5,25 @@
 //! Reads:   syntax trees whose names `gradus-check` has resolved.
 //! Returns: events (prints, solve records, tests) and diagnostics.
 
+pub mod builtins;
+mod certify;
+mod data;
+mod env;
+mod errors;
+mod expr;
 pub mod host;
+mod interp;
+mod modules;
+mod output;
+mod run;
+mod script;
+mod solve;
+mod tracer;
+mod tree;
+mod types;
+mod value;
 
 pub use host::{Engine, Event, Fault, Host, NonFinite, Output};
+pub use interp::{Mode, Options};
+pub use run::{check_script, known_names, run_script};
+pub use script::Outcome;

@@ -1,0 +1,212 @@
+//! Which method fits: the chooser of `solve` without `by`, and the checks of a method that was named.
+
+use super::decompose::Split;
+use super::driver::Runner;
+use super::problem::Problem;
+use crate::env::Env;
+use crate::interp::Interp;
+use crate::value::{Eval, Value};
+use super::facts::SolveFacts;
+use super::facts::Curvature;
+use gradus_syntax::ast::Sense;
+use gradus_syntax::{Diagnostic, Span};
+
+pub struct Choice {
+    pub runner: Runner,
+    pub reason: String,
+}
+
+impl Interp<'_> {
+    /// The method for a problem, from its facts. The first line that fits decides.
+    pub fn choose(&mut self, p: &Problem, split: &Split, facts: &SolveFacts, span: Span) -> Eval<Choice> {
+        let terms = Self::has_terms(split);
+        let restricted = !split.prox.is_zero();
+        let what = facts.to_string();
+        if !split.stochastic && p.constraints.is_empty() {
+            self.refuse_unbounded(p, split, facts)?;
+        }
+        let (name, reason) = if split.stochastic {
+            ("adam", "the objective draws minibatches".to_string())
+        } else if !p.constraints.is_empty() {
+            ("augmented_lagrangian", format!("{what} objective with general constraints: multipliers for them, projections for the set"))
+        } else if !facts.is_smooth() {
+            return Err(self.not_smooth(p, split, facts, span));
+        } else if let Some((at, why)) = split.prox.obstacle() {
+            return Err(Diagnostic::error("E3009", at, why)
+                .at("no method of this release splits this sum")
+                .label(span, "chosen for here")
+                .help("smooth one of the two, or state a set as a constraint: `subject to x in …`")
+                .into());
+        } else if restricted && facts.is_convex() {
+            let h = split.prox.describe();
+            ("fista", format!("{what} objective plus a proxable part ({h}): accelerated proximal gradient with restart"))
+        } else if terms {
+            ("proximal_gradient", format!("{what} objective plus a proxable part ({}): proximal gradient with a line search", split.prox.describe()))
+        } else if restricted {
+            ("projected_gradient", format!("{what} objective over {}: projected gradient with a line search", split.prox.describe()))
+        } else if facts.is_quadratic() && facts.is_convex() {
+            ("newton_cg", format!("{what} objective without constraints: conjugate gradients solve it in one Newton step"))
+        } else {
+            ("lbfgs", format!("{what} objective without constraints: quasi-Newton steps"))
+        };
+        let env = Env::module(0);
+        let v = self.lookup(name, &env, span)?;
+        let runner = match v {
+            Value::Method(m) => Runner::Method(m),
+            Value::Rule(r) => Runner::Rule(r),
+            other => {
+                return Err(Diagnostic::error("E9006", span, format!("the library's `{name}` is {}", other.kind())).into());
+            }
+        };
+        Ok(Choice { runner, reason })
+    }
+
+    /// A linear objective over everything has no optimum.
+    fn refuse_unbounded(&mut self, p: &Problem, split: &Split, facts: &SolveFacts) -> Eval<()> {
+        let linear = facts.curvature == Curvature::Affine && split.prox.is_zero();
+        if !linear {
+            return Ok(());
+        }
+        let word = if p.sense == Sense::Min { "below" } else { "above" };
+        Err(Diagnostic::error("E3025", p.objective.span, format!("the objective is linear in the unknown, so it is unbounded {word}"))
+            .at("nothing holds it back")
+            .help("restrict the unknown to a bounded set, or add a penalty")
+            .into())
+    }
+
+    fn not_smooth(&mut self, p: &Problem, split: &Split, facts: &SolveFacts, span: Span) -> crate::value::Stop {
+        let at = self.culprit_span(split, facts.rough).unwrap_or(p.objective.span);
+        Diagnostic::error("E3026", at, "the objective is neither smooth nor a sum of smooth parts and known terms")
+            .at("this has a kink")
+            .label(span, "no method was found for this solve")
+            .help("write it with a library term (`norm1(x)`, `hinge(…)`, `indicator(S)`), or smooth it (`huber`, `softplus`)")
+            .into()
+    }
+
+    fn culprit_span(&self, split: &Split, node: Option<gradus_ir::NodeId>) -> Option<Span> {
+        let n = node?;
+        let o = split.smooth.graph.node(n).origin;
+        (o.file != 0).then(|| crate::interp::span_of(o))
+    }
+
+    /// Does a method that was named fit the problem?
+    pub fn check_fit(&mut self, runner: &Runner, p: &Problem, split: &Split, facts: &SolveFacts, at: Span) -> Eval<()> {
+        let name = runner.name();
+        let Runner::Method(m) = runner else {
+            if !p.constraints.is_empty() {
+                return Err(Diagnostic::error("E3027", at, format!("a rule (`{name}`) cannot handle `subject to`"))
+                    .help("use `augmented_lagrangian`, or put the constraint into the unknown's set")
+                    .into());
+            }
+            if let Some(s) = &p.set
+                && !s.can_project()
+            {
+                return Err(Diagnostic::error("E3005", at, format!("no projection is known for `{}`", s.describe())).into());
+            }
+            return Ok(());
+        };
+        let form = &m.decl.form;
+        let d = |code: &'static str, text: String| Diagnostic::error(code, at, text).label(m.decl.name.span, "declared here");
+        if split.stochastic {
+            return Err(d("E3028", format!("`{name}` needs exact gradients, this objective draws minibatches"))
+                .help("use a rule: `by adam(lr = 1e-3, steps = 1000)`")
+                .into());
+        }
+        if !p.constraints.is_empty() && form.constraints.is_none() {
+            return Err(d("E3027", format!("`{name}` cannot handle `subject to`"))
+                .help("use `augmented_lagrangian`, or put the constraint into the unknown's set")
+                .into());
+        }
+        let terms = Self::has_terms(split);
+        if terms && form.prox.is_none() {
+            let part = split.prox.parts.iter().find(|q| !matches!(q.term.kind, crate::value::TermKind::Indicator(_)));
+            let mut e = d("E3029", format!("`{name}` minimizes smooth functions; `{}` is handled by its proximal operator", split.prox.describe()));
+            if let Some(q) = part {
+                e = e.label(q.span, "this term is not smooth");
+            }
+            return Err(e.help("use `fista`, `proximal_gradient` or `coordinate_descent`").into());
+        }
+        if p.set.is_some() && form.prox.is_none() && form.set.is_none() {
+            return Err(d("E3029", format!("`{name}` knows no constraint sets"))
+                .help("use `projected_gradient` or `fista`")
+                .into());
+        }
+        if form.prox.is_some()
+            && let Some((span, why)) = split.prox.obstacle()
+        {
+            return Err(Diagnostic::error("E3009", span, why).label(at, format!("`{name}` needs a proximal operator")).into());
+        }
+        if form.set.is_some()
+            && let Some(s) = &p.set
+            && !s.can_project()
+        {
+            return Err(Diagnostic::error("E3005", at, format!("no projection is known for `{}`", s.describe())).into());
+        }
+        for (who, wanted) in &m.decl.requires {
+            let smooth_part = who.name == form.smooth.name;
+            for f in wanted {
+                let word = &*f.name.name;
+                let ok = if smooth_part {
+                    match word {
+                        "smooth" => facts.is_smooth(),
+                        "convex" => facts.is_convex(),
+                        "quadratic" => facts.is_quadratic(),
+                        "strongly_convex" => facts.is_strongly_convex(),
+                        _ => true,
+                    }
+                } else {
+                    match word {
+                        "proxable" => split.prox.obstacle().is_none(),
+                        other => split.prox.has_fact(other),
+                    }
+                };
+                if !ok {
+                    return Err(self.unfit(&name, word, smooth_part, split, facts, p, at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn unfit(
+        &mut self,
+        name: &str,
+        word: &str,
+        smooth_part: bool,
+        split: &Split,
+        facts: &SolveFacts,
+        p: &Problem,
+        at: Span,
+    ) -> crate::value::Stop {
+        let code = if word == "convex" { "E3030" } else { "E3031" };
+        let sense = if p.sense == Sense::Max && word == "convex" { "concave (it is maximized)" } else { word };
+        if !smooth_part {
+            return Diagnostic::error(code, at, format!("`{name}` needs a {word} term"))
+                .note(format!("`{}` is not declared {word}", split.prox.describe()))
+                .into();
+        }
+        let node = match word {
+            "convex" => facts.culprit.as_ref().map(|c| c.node),
+            "smooth" => facts.rough,
+            _ => None,
+        };
+        let span = self.culprit_span(split, node).unwrap_or(p.objective.span);
+        let mut d = Diagnostic::error(code, span, format!("`{name}` needs a {sense} objective"))
+            .label(at, format!("`{name}` is asked for here"));
+        match (word, &facts.culprit) {
+            ("convex", Some(c)) => {
+                d = d.at(c.rule.clone());
+                if let Some(h) = &c.hint {
+                    d = d.help(h.clone());
+                }
+            }
+            _ => d = d.at(format!("not known to be {word}")),
+        }
+        d = d.note(format!("what is known: {facts}"));
+        match word {
+            "convex" => d.help("methods for nonconvex objectives: `proximal_gradient`, `projected_gradient`, `lbfgs`").into(),
+            _ => d.into(),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! `solve`: from a problem to a record. Splits the objective, picks or checks the method, runs the stages, certifies.
+
+use super::choose::Choice;
+use super::decompose::Split;
+use super::method::{Ran, Task, code};
+use super::problem::Problem;
+use super::report::Finished;
+use crate::env::Env;
+use crate::interp::{Interp, Mode};
+use crate::value::{Eval, MethodValue, RuleValue, Stop, Value};
+use gradus_ir::{Op, UnaryOp};
+use gradus_syntax::ast::{Expr, Solve, With};
+use gradus_syntax::{Diagnostic, Span};
+use std::sync::Arc;
+
+/// What runs one stage.
+#[derive(Clone)]
+pub enum Runner {
+    Method(Arc<MethodValue>),
+    Rule(Arc<RuleValue>),
+}
+
+impl Runner {
+    pub fn name(&self) -> String {
+        match self {
+            Runner::Method(m) => m.decl.name.name.to_string(),
+            Runner::Rule(r) => super::rule::rule_name(r),
+        }
+    }
+}
+
+/// A solve before it is run.
+pub struct Request {
+    pub problem: Arc<Problem>,
+    pub stages: Vec<(Value, Span)>,
+    pub start: Option<(Value, Span)>,
+    pub until: Option<(Expr, Env)>,
+    pub trace: bool,
+    pub span: Span,
+}
+
+impl Interp<'_> {
+    pub(crate) fn eval_solve(&mut self, s: &Arc<Solve>, env: &Env, span: Span, name: Option<Arc<str>>) -> Eval<Value> {
+        let p = self.eval(&s.problem, env)?;
+        let problem = self.as_problem(&p, s.problem.span)?;
+        let mut stages = Vec::new();
+        for e in &s.stages {
+            stages.push((self.eval(e, env)?, e.span));
+        }
+        if stages.is_empty()
+            && let Some(by) = &problem.by
+        {
+            stages.push((self.eval(by, &problem.env.clone())?, by.span));
+        }
+        let start = match &s.start {
+            Some(e) => Some((self.eval(e, env)?, e.span)),
+            None => None,
+        };
+        if let Some(w) = s.with.first() {
+            let (what, at) = match w {
+                With::Setting(n, _) | With::Inner(n, _) => (n.name.clone(), n.span),
+            };
+            return Err(Diagnostic::error("E3022", at, format!("`with {what}` is not in this release"))
+                .help("give settings to the method itself: `by adam(steps = 500)`")
+                .into());
+        }
+        let trace = self.options.trace_all || self.traced.wants(name.as_deref());
+        let request = Request {
+            problem,
+            stages,
+            start,
+            until: s.until.as_ref().map(|e| (e.clone(), env.clone())),
+            trace,
+            span,
+        };
+        self.solve(&request, name)
+    }
+
+    pub fn as_problem(&mut self, p: &Value, span: Span) -> Eval<Arc<Problem>> {
+        match p {
+            Value::Problem(p) => Ok(p.clone()),
+            Value::ProblemDecl(d) => {
+                let d = Value::ProblemDecl(d.clone());
+                match self.apply(&d, &[], span)? {
+                    Value::Problem(p) => Ok(p),
+                    _ => Err(Stop::Poisoned),
+                }
+            }
+            Value::Poison => Err(Stop::Poisoned),
+            other => Err(Diagnostic::error("E3023", span, format!("`solve` takes a problem, found {}", other.kind()))
+                .at(format!("this is {}", other.kind()))
+                .help("declare it: `problem p = min x: real[n] of …`; a linear system is `solve(A, b)`")
+                .into()),
+        }
+    }
+
+    fn runner(&mut self, v: &Value, span: Span) -> Eval<Runner> {
+        match v {
+            Value::Method(m) => Ok(Runner::Method(m.clone())),
+            Value::Rule(r) => Ok(Runner::Rule(r.clone())),
+            Value::Poison => Err(Stop::Poisoned),
+            other => Err(Diagnostic::error("E3024", span, format!("`by` takes a method or a rule, found {}", other.kind()))
+                .at(format!("this is {}", other.kind()))
+                .into()),
+        }
+    }
+
+    /// The whole solve; at the level of the script its values are computed at once.
+    fn solve(&mut self, r: &Request, name: Option<Arc<str>>) -> Eval<Value> {
+        let (fin, split) = self.run_stages(r)?;
+        if self.at_session() {
+            let record = self.finish(r, fin, &split, name)?;
+            return Ok(record);
+        }
+        self.abstract_record(r, &fin, &split)
+    }
+
+    /// An inner solve: its record has numbers only, and no derivative in this release.
+    pub fn inner_solve(&mut self, problem: &Arc<Problem>, env: &Env, span: Span) -> Eval<Value> {
+        let mut stages = Vec::new();
+        if let Some(by) = &problem.by {
+            stages.push((self.eval(by, env)?, by.span));
+        }
+        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: false, span };
+        let (fin, split) = self.run_stages(&r)?;
+        let record = self.abstract_record(&r, &fin, &split)?;
+        let Value::Record(fields) = &record else { return Ok(record) };
+        let mut out = Vec::new();
+        for (n, v) in fields.iter() {
+            let v = match v {
+                Value::Str(_) => v.clone(),
+                v => self.map_tree(v, span, &mut |s, n| s.emit(Op::NoGrad(Arc::from("a nested `min`/`argmin`")), &[n], span))?,
+            };
+            out.push((n.clone(), v));
+        }
+        Ok(Value::record(out))
+    }
+
+    /// Where the iterations begin: given, made by the unknown's type, or zero; moved into the set.
+    fn starting_point(&mut self, r: &Request) -> Eval<Value> {
+        let p = &r.problem;
+        let v = match &r.start {
+            Some((v, at)) => {
+                // With several unknowns, those that are not given start at their default.
+                let v = match (v, p.unknowns.len()) {
+                    (Value::Record(_), n) if n > 1 => {
+                        let d = self.default_start(&p.tree, r.span)?;
+                        match (&d, v) {
+                            (Value::Record(fields), given) => Value::record(
+                                fields.iter().map(|(n, x)| (n.clone(), given.field(n).cloned().unwrap_or_else(|| x.clone()))).collect(),
+                            ),
+                            _ => v.clone(),
+                        }
+                    }
+                    _ => v.clone(),
+                };
+                let v = self.real_tree(&v, *at)?;
+                self.conform(&p.tree, v, *at, "the starting point")?
+            }
+            None => self.default_start(&p.tree, r.span)?,
+        };
+        match &p.set {
+            Some(s) if s.can_project() => self.project(s, &v, r.span),
+            _ => Ok(v),
+        }
+    }
+
+    fn default_start(&mut self, tree: &crate::tree::TypeTree, span: Span) -> Eval<Value> {
+        use crate::tree::TypeTree;
+        match tree {
+            TypeTree::Typed(ty, inner) => match self.type_oracle(ty, "init", None) {
+                Some(f) => {
+                    let k = self.seed_key(span)?;
+                    let site = self.int(0x1417)?;
+                    let k = self.emit(Op::KeyFold, &[k, site], span)?;
+                    self.call_values(&f, &[Value::Num(k)], span)
+                }
+                None => {
+                    let v = self.default_start(inner, span)?;
+                    Ok(Value::Typed(Arc::new(crate::value::Typed { ty: ty.clone(), value: v })))
+                }
+            },
+            TypeTree::Record(fields) => {
+                let mut out = Vec::new();
+                for (n, t) in fields {
+                    out.push((n.clone(), self.default_start(t, span)?));
+                }
+                Ok(Value::record(out))
+            }
+            TypeTree::List(items) => {
+                Ok(Value::list(items.iter().map(|t| self.default_start(t, span)).collect::<Eval<_>>()?))
+            }
+            TypeTree::Leaf(t) => {
+                let z = self.real(0.0)?;
+                Ok(Value::Num(self.emit(Op::Broadcast(t.shape.clone()), &[z], span)?))
+            }
+        }
+    }
+
+    fn run_stages(&mut self, r: &Request) -> Eval<(Finished, Split)> {
+        let p = r.problem.clone();
+        let split = self.split(&p)?;
+        self.check_scales(&split, r.span)?;
+        self.stage("ir", "objective", &split.smooth.graph);
+        let facts = self.function_facts(&split.smooth);
+        let mut runners = Vec::new();
+        let mut why = String::new();
+        if r.stages.is_empty() {
+            let Choice { runner, reason } = self.choose(&p, &split, &facts, r.span)?;
+            why = reason;
+            runners.push((runner, r.span));
+        } else {
+            for (v, at) in &r.stages {
+                runners.push((self.runner(v, *at)?, *at));
+            }
+        }
+        for (runner, at) in &runners {
+            self.check_fit(runner, &p, &split, &facts, *at)?;
+        }
+        let constraints = (!p.constraints.is_empty()).then(|| self.constraint_function(&p));
+        let prox = Arc::new(super::prox::ProxFn { tree: split.prox.tree.clone(), parts: split.prox.parts.clone() });
+        let mut task = Task {
+            problem: Some(p.clone()),
+            smooth: split.smooth.clone(),
+            prox,
+            set: p.set.clone(),
+            constraints,
+            objective: split.objective.clone(),
+            tree: p.tree.clone(),
+            start: self.starting_point(r)?,
+            until: r.until.clone(),
+            trace: r.trace,
+            span: r.span,
+        };
+        let mut runs: Vec<(Runner, Ran)> = Vec::new();
+        for (runner, _) in runners {
+            let ran = match &runner {
+                Runner::Method(m) => self.run_method(m, &task)?,
+                Runner::Rule(rule) => self.run_rule(rule, &task)?,
+            };
+            task.start = ran.x.clone();
+            runs.push((runner, ran));
+        }
+        let fin = self.measure(&task, &p, runs, why, &facts)?;
+        Ok((fin, split))
+    }
+
+    /// A term's factor must not be negative: its proximal operator would mean nothing.
+    fn check_scales(&mut self, split: &Split, span: Span) -> Eval<()> {
+        if self.mode != Mode::Run {
+            return Ok(());
+        }
+        for p in &split.prox.parts {
+            if let Some(s) = p.scale
+                && let Some(v) = self.static_value(s)?
+                && !(v >= 0.0)
+            {
+                return Err(Diagnostic::error("E3016", p.span, format!("the factor of `{}` is {v}", p.term.describe()))
+                    .at("a term with a proximal operator needs a factor of at least zero")
+                    .label(span, "in this solve")
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// `expect (x, t) ~ minibatch(D, k)`: the scope with a fresh batch.
+    pub(crate) fn expect_scope(&mut self, x: &gradus_syntax::ast::Expect, env: &Env, span: Span) -> Eval<Env> {
+        let d = self.eval(&x.dist, env)?;
+        let Value::Minibatch(m) = d else {
+            return Err(Diagnostic::error("E4002", x.dist.span, "`expect` is over a `minibatch` in this release")
+                .at(format!("this is {}", d.kind()))
+                .help("write `expect (x, y) ~ minibatch((X, Y), 128) of …`")
+                .into());
+        };
+        let Some(key) = self.step_key else {
+            return Err(Diagnostic::error("E4003", span, "`expect` only has a meaning inside an objective")
+                .at("no solve draws batches here")
+                .into());
+        };
+        // Every place that draws has a stream of its own.
+        self.batch_sites += 1;
+        let site = self.int(self.batch_sites as i64)?;
+        let key = self.emit(Op::KeyFold, &[key, site], span)?;
+        let size = match self.static_dim(m.size)? {
+            Some(d) => d,
+            None => return Err(Diagnostic::error("E2011", x.dist.span, "the batch size must be known before the run").into()),
+        };
+        let leaves = self.leaves(&m.data, x.dist.span)?;
+        let Some(rows) = leaves.first().and_then(|n| self.ty(*n).shape.dims().first().cloned()) else {
+            return Err(Stop::Poisoned);
+        };
+        // Rows are drawn independently, so that the mean over the batch is unbiased whatever the sizes.
+        let u = self.emit(Op::Uniform(gradus_ir::Shape::new([size])), &[key], span)?;
+        let n = self.dim_num(&rows)?;
+        let scaled = self.bin(gradus_ir::BinaryOp::Mul, u, n, span)?;
+        let index = self.un(UnaryOp::ToInt, scaled, span)?;
+        // Rounding may give n itself for the largest uniform number.
+        let last = self.dim_num(&rows.sub(&gradus_ir::Dim::Known(1)))?;
+        let index = self.bin(gradus_ir::BinaryOp::Min, index, last, span)?;
+        let batch = self.map_tree(&m.data, span, &mut |s, n| s.emit(Op::Take { axis: 0 }, &[n, index], span))?;
+        self.bind_pattern(&x.pattern, batch, env, x.dist.span)
+    }
+
+    pub(crate) fn eval_expect(&mut self, x: &Arc<gradus_syntax::ast::Expect>, env: &Env, span: Span) -> Eval<Value> {
+        let env = self.expect_scope(x, env, span)?;
+        self.eval(&x.body, &env)
+    }
+}
+
+/// The words for a status code.
+pub fn status_word(c: f64) -> &'static str {
+    if c == code::CONVERGED || c == code::UNTIL {
+        "converged"
+    } else if c == code::RUNNING {
+        "step limit"
+    } else if c == code::DIVERGED {
+        "diverged"
+    } else {
+        "not finite"
+    }
+}

@@ -1,0 +1,518 @@
+//! Running a method: its states are carried by one loop, whose step, stopping tests and trace are traced together.
+
+use super::problem::Problem;
+use super::prox::ProxFn;
+use super::region_fn::RegionFn;
+use crate::env::Env;
+use crate::interp::Interp;
+use crate::tree::TypeTree;
+use crate::value::{CallArg, Eval, MethodValue, Num, SetValue, Stop, Value};
+use gradus_ir::{BinaryOp, DType, Dim, Op, ReduceOp, Ty, UnaryOp};
+use gradus_syntax::ast::{Expr, Prelude, StepStmt};
+use gradus_syntax::{Diagnostic, Span};
+use std::sync::Arc;
+
+/// Codes of the status that the loop carries.
+pub mod code {
+    pub const RUNNING: f64 = 0.0;
+    pub const CONVERGED: f64 = 1.0;
+    /// An `until` clause held.
+    pub const UNTIL: f64 = 2.0;
+    pub const NONFINITE: f64 = 3.0;
+    pub const DIVERGED: f64 = 4.0;
+}
+
+/// Entries of the unknown beyond this mean that it runs away.
+const RUNAWAY: f64 = 1e30;
+
+/// What a method or rule is run on.
+pub struct Task {
+    pub problem: Option<Arc<Problem>>,
+    pub smooth: RegionFn,
+    pub prox: Arc<ProxFn>,
+    pub set: Option<Arc<SetValue>>,
+    pub constraints: Option<Value>,
+    /// The user's objective, for the trace.
+    pub objective: RegionFn,
+    pub tree: TypeTree,
+    pub start: Value,
+    /// `until`, with the scope it stands in.
+    pub until: Option<(Expr, Env)>,
+    pub trace: bool,
+    pub span: Span,
+}
+
+/// What an `until` clause may speak of.
+struct Quantities<'a> {
+    x: &'a Value,
+    before: Option<&'a Value>,
+    after: &'a Env,
+    count: Num,
+    task: &'a Task,
+}
+
+/// What a run of one stage gives.
+pub struct Ran {
+    pub x: Value,
+    pub steps: Num,
+    pub code: Num,
+    pub limit: Dim,
+    /// The objective after each step, where asked for.
+    pub trace: Option<Num>,
+    /// The last values of the method's states, by name.
+    pub states: Vec<(Arc<str>, Value)>,
+    /// The scope for the method's certificate.
+    pub scope: Env,
+}
+
+/// One loop in the making: carried trees by name.
+pub struct Carried {
+    pub name: Arc<str>,
+    pub tree: TypeTree,
+    pub init: Vec<Num>,
+}
+
+impl Interp<'_> {
+    /// The scope of a method's text: its parameters, the functions it is given, the start.
+    fn method_scope(&mut self, m: &MethodValue, task: &Task) -> Eval<Env> {
+        let args: Vec<CallArg> = m
+            .args
+            .iter()
+            .map(|(n, v)| CallArg { name: Some(n.clone()), value: v.clone(), span: task.span })
+            .collect();
+        let (mut env, _) = self.bind_params(&m.decl.params, &args, &m.env, &m.decl.name.name, task.span)?;
+        let form = &m.decl.form;
+        env = env.bind(form.smooth.name.clone(), task.smooth.clone().value());
+        if let Some(h) = &form.prox {
+            env = env.bind(h.name.clone(), Value::Prox(task.prox.clone()));
+        }
+        if let Some(c) = &form.set {
+            let set = match &task.set {
+                Some(s) => Value::Set(s.clone()),
+                None => match self.find_in_module(env.module, "reals")? {
+                    Some(s) => s,
+                    None => return Err(Diagnostic::error("E9005", task.span, "the library has no set `reals`").into()),
+                },
+            };
+            env = env.bind(c.name.clone(), set);
+        }
+        if let Some(g) = &form.constraints {
+            let c = match &task.constraints {
+                Some(c) => c.clone(),
+                None => Value::native("constraints", |_, _, _| {
+                    let none = || Value::record(Vec::new());
+                    Ok(Value::record(vec![(Arc::from("eq"), none()), (Arc::from("ineq"), none())]))
+                }),
+            };
+            env = env.bind(g.name.clone(), c);
+        }
+        Ok(env.bind("start", task.start.clone()))
+    }
+
+    pub fn run_method(&mut self, m: &MethodValue, task: &Task) -> Eval<Ran> {
+        let decl = m.decl.clone();
+        let env = self.method_scope(m, task)?;
+        let limit = self.step_limit(&env, 1000, task.span)?;
+        for round in 0..2 {
+            let mut scope = env.clone();
+            let mut carried: Vec<Carried> = Vec::new();
+            for p in &decl.prelude {
+                match p {
+                    Prelude::Let(pat, ty, e) => scope = self.eval_let(pat, ty.as_ref(), e, &scope)?,
+                    Prelude::State(name, e) => {
+                        let v = self.eval(e, &scope)?;
+                        // After a first try, whole numbers that become fractions start as reals.
+                        let v = if round > 0 { self.real_tree(&v, e.span)? } else { v };
+                        let tree = self.type_tree(&v, e.span)?;
+                        let init = self.leaves(&v, e.span)?;
+                        scope = scope.bind(name.name.clone(), v);
+                        carried.push(Carried { name: name.name.clone(), tree, init });
+                    }
+                }
+            }
+            let answer = decl.form.unknown.name.clone();
+            if decl.result.is_none() && !carried.iter().any(|c| c.name == answer) {
+                return Err(Diagnostic::error("E3017", decl.name.span, format!("the method has no state `{answer}`"))
+                    .at("the answer is the state named like the unknown")
+                    .help(format!("add `state {answer} = start`, or `return` another state"))
+                    .into());
+            }
+            let mut promoted = false;
+            let step = &mut |s: &mut Self, env: &Env| -> Eval<(Env, Option<Num>)> {
+                let mut env = env.clone();
+                for st in &decl.step {
+                    match st {
+                        StepStmt::Let(p, ty, e) => env = s.eval_let(p, ty.as_ref(), e, &env)?,
+                        StepStmt::Assign(name, e) => {
+                            let v = s.eval(e, &env)?;
+                            env = env.bind(name.name.clone(), v);
+                        }
+                        StepStmt::Step(e) => {
+                            return Err(Diagnostic::error("E3018", e.span, "`step e` belongs to a rule; a method assigns its states").into());
+                        }
+                    }
+                }
+                let mut stop: Option<Num> = None;
+                for e in &decl.stop {
+                    let v = s.eval(e, &env)?;
+                    let n = s.num(&v, e.span)?;
+                    s.truth(n, e.span)?;
+                    stop = Some(match stop {
+                        None => n,
+                        Some(o) => s.bin(BinaryOp::Or, o, n, e.span)?,
+                    });
+                }
+                Ok((env, stop))
+            };
+            let result = self.run_loop(&scope, &carried, &answer, &decl.name.name, limit.clone(), task, step, round == 0, &mut promoted);
+            if promoted && round == 0 {
+                continue;
+            }
+            let (last, steps, code, trace) = result?;
+            let mut scope = scope;
+            let mut states = Vec::new();
+            for (n, v) in last {
+                scope = scope.bind(n.clone(), v.clone());
+                states.push((n, v));
+            }
+            let x = match &decl.result {
+                Some(e) => self.eval(e, &scope)?,
+                None => scope.local(&answer).cloned().ok_or(Stop::Poisoned)?,
+            };
+            return Ok(Ran { x, steps, code, limit, trace, states, scope });
+        }
+        Err(Stop::Poisoned)
+    }
+
+    /// The bound on steps: the parameter `steps` of the method or rule.
+    pub fn step_limit(&mut self, env: &Env, default: i64, span: Span) -> Eval<Dim> {
+        let Some(v) = env.local("steps").cloned() else { return Ok(Dim::Known(default)) };
+        let Value::Num(n) = v else { return Ok(Dim::Known(default)) };
+        match self.static_dim(n)? {
+            Some(d) if d.known().is_none_or(|k| k >= 1) => Ok(d),
+            _ => Err(Diagnostic::error("E3019", span, "`steps` must be a positive integer known before the run").into()),
+        }
+    }
+
+    pub fn real_tree(&mut self, v: &Value, span: Span) -> Eval<Value> {
+        self.map_tree(v, span, &mut |s, n| {
+            if s.ty(n).dtype == DType::Real { Ok(n) } else { s.un(UnaryOp::ToReal, n, span) }
+        })
+    }
+
+    /// The loop of a solve. `step` gets the scope with the carried values and gives the scope after the step and a
+    /// stopping test. Returns the last carried values, the number of steps, the status code and the trace.
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
+    pub fn run_loop(
+        &mut self,
+        scope: &Env,
+        carried: &[Carried],
+        answer: &str,
+        label: &str,
+        limit: Dim,
+        task: &Task,
+        step: &mut dyn FnMut(&mut Self, &Env) -> Eval<(Env, Option<Num>)>,
+        may_promote: bool,
+        promoted: &mut bool,
+    ) -> Eval<(Vec<(Arc<str>, Value)>, Num, Num, Option<Num>)> {
+        let span = task.span;
+        // An observer may ask for a larger bound than the method's own.
+        let limit = self.until_limit(task, limit)?;
+        let running = self.real(code::RUNNING)?;
+        let mut carries: Vec<Num> = vec![running];
+        carries.extend(carried.iter().flat_map(|c| c.init.iter().copied()));
+        let tys: Vec<Ty> = carries.iter().map(|n| self.ty(*n)).collect();
+        let mut params = vec![Ty::scalar(DType::Int)];
+        params.extend(tys.iter().cloned());
+        let saved = self.step_key;
+        let mut grew = false;
+        let body = self.region(&params, span, |s, args| {
+            let mut it = args.iter().copied();
+            let i = it.next().ok_or(Stop::Poisoned)?;
+            let _code = it.next();
+            let mut env = scope.clone();
+            let mut before = None;
+            for c in carried {
+                let v = c.tree.build(&mut it).ok_or(Stop::Poisoned)?;
+                if *c.name == *answer {
+                    before = Some(v.clone());
+                }
+                env = env.bind(c.name.clone(), v);
+            }
+            let one = s.int(1)?;
+            let count = s.bin(BinaryOp::Add, i, one, span)?;
+            env = env.bind("steps", Value::Num(count));
+            if task.smooth.stochastic {
+                let k = s.seed_key(span)?;
+                s.step_key = Some(s.emit(Op::KeyFold, &[k, count], span)?);
+            }
+            let (after, stop) = step(s, &env)?;
+            let mut outs = Vec::new();
+            for c in carried {
+                let Some(v) = after.local(&c.name).cloned() else { return Err(Stop::Poisoned) };
+                let new = s.leaves(&v, span)?;
+                let want = c.tree.leaves();
+                let same = new.len() == want.len() && new.iter().zip(&want).all(|(n, w)| s.ty(*n).shape == w.shape);
+                if !same {
+                    let found = s.type_tree(&v, span)?.describe();
+                    return Err(Diagnostic::error(
+                        "E2012",
+                        span,
+                        format!("the state `{}` of `{label}` starts as `{}` and becomes `{found}`", c.name, c.tree.describe()),
+                    )
+                    .into());
+                }
+                for (n, w) in new.iter().zip(&want) {
+                    if s.ty(*n).dtype > w.dtype {
+                        grew = true;
+                    }
+                }
+                outs.extend(new);
+            }
+            if grew && may_promote {
+                return Err(Stop::Poisoned);
+            }
+            let Some(x) = after.local(answer).cloned() else { return Err(Stop::Poisoned) };
+            let status = s.step_status(&x, before.as_ref(), stop, &after, count, task, span)?;
+            let mut all = vec![status];
+            all.extend(outs);
+            if task.trace {
+                let v = s.apply_region(&task.objective, &x, span)?;
+                all.push(s.num(&v, span)?);
+            }
+            Ok(all)
+        });
+        self.step_key = saved;
+        if grew && may_promote {
+            *promoted = true;
+            return Err(Stop::Poisoned);
+        }
+        let body = body?;
+        let test = self.region(&params, span, |s, args| {
+            let c = args.get(1).copied().ok_or(Stop::Poisoned)?;
+            let zero = s.real(code::RUNNING)?;
+            Ok(vec![s.bin(BinaryOp::Eq, c, zero, span)?])
+        })?;
+        let outs = self.while_loop(limit.clone(), &carries, &body, &test, label, span)?;
+        // The number of steps is output 0 of the loop node; `while_loop` gives those after it.
+        let first = outs.first().copied().ok_or(Stop::Poisoned)?;
+        let steps = self.loop_steps(first, span)?;
+        let mut it = outs.iter().copied();
+        let code = it.next().ok_or(Stop::Poisoned)?;
+        let mut last = Vec::new();
+        for c in carried {
+            last.push((c.name.clone(), c.tree.build(&mut it).ok_or(Stop::Poisoned)?));
+        }
+        Ok((last, steps, code, it.next()))
+    }
+
+    /// Output 0 of the loop behind one of its outputs.
+    fn loop_steps(&mut self, out: Num, span: Span) -> Eval<Num> {
+        let node = self
+            .tracer
+            .graph_of(out)
+            .and_then(|g| g.node(out.id).inputs.first().copied())
+            .map(|id| Num { level: out.level, id })
+            .ok_or(Stop::Poisoned)?;
+        self.emit(Op::Get(0), &[node], span)
+    }
+
+    /// `until steps N` with a larger N than the method's own limit raises it.
+    fn until_limit(&mut self, task: &Task, limit: Dim) -> Eval<Dim> {
+        let Some((e, env)) = &task.until else { return Ok(limit) };
+        let mut best = limit;
+        let mut found = Vec::new();
+        step_budgets(e, &mut found);
+        for b in found {
+            let v = self.eval(&b, env)?;
+            if let Value::Num(n) = v
+                && let Some(d) = self.static_dim(n)?
+            {
+                best = match (best.known(), d.known()) {
+                    (Some(a), Some(b)) => Dim::Known(a.max(b)),
+                    _ => best,
+                };
+            }
+        }
+        Ok(best)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn step_status(
+        &mut self,
+        x: &Value,
+        before: Option<&Value>,
+        stop: Option<Num>,
+        after: &Env,
+        count: Num,
+        task: &Task,
+        span: Span,
+    ) -> Eval<Num> {
+        let mut status = self.real(code::RUNNING)?;
+        if let Some((e, scope)) = &task.until {
+            let n = self.until_test(e, scope, x, before, after, count, task)?;
+            let c = self.real(code::UNTIL)?;
+            status = self.emit(Op::Select, &[n, c, status], span)?;
+        }
+        if let Some(n) = stop {
+            let c = self.real(code::CONVERGED)?;
+            status = self.emit(Op::Select, &[n, c, status], span)?;
+        }
+        let mut worst = self.real(0.0)?;
+        for n in self.leaves(x, span)? {
+            let a = self.un(UnaryOp::Abs, n, span)?;
+            let axes = (0..self.ty(n).shape.rank()).collect();
+            let m = self.emit(Op::Reduce(ReduceOp::Max, axes), &[a], span)?;
+            worst = self.bin(BinaryOp::Max, worst, m, span)?;
+        }
+        // NaN compares false with everything, so it ends in the last branch.
+        let bound = self.real(RUNAWAY)?;
+        let tame = self.bin(BinaryOp::Le, worst, bound, span)?;
+        let finite = self.un(UnaryOp::IsFinite, worst, span)?;
+        let (d, nf) = (self.real(code::DIVERGED)?, self.real(code::NONFINITE)?);
+        let bad = self.emit(Op::Select, &[finite, d, nf], span)?;
+        self.emit(Op::Select, &[tame, status, bad], span)
+    }
+
+    /// `until`: the quantities of the run by name, then the method's states, then the script's own names.
+    #[allow(clippy::too_many_arguments)]
+    fn until_test(
+        &mut self,
+        e: &Expr,
+        scope: &Env,
+        x: &Value,
+        before: Option<&Value>,
+        after: &Env,
+        count: Num,
+        task: &Task,
+    ) -> Eval<Num> {
+        let q = Quantities { x, before, after, count, task };
+        let env = self.bind_quantities(e, scope, &q)?;
+        let v = self.eval_until(e, &env, &q)?;
+        let n = self.num(&v, e.span)?;
+        self.truth(n, e.span)?;
+        Ok(n)
+    }
+
+    /// The scope with the quantities that `e` mentions.
+    fn bind_quantities(&mut self, e: &Expr, scope: &Env, q: &Quantities<'_>) -> Eval<Env> {
+        let mut names = Vec::new();
+        mentioned(e, &mut names);
+        let mut env = scope.clone();
+        for name in names {
+            if let Some(v) = self.quantity(&name, e.span, q)? {
+                env = env.bind(name, v);
+            }
+        }
+        Ok(env)
+    }
+
+    fn quantity(&mut self, name: &str, at: Span, q: &Quantities<'_>) -> Eval<Option<Value>> {
+        let (x, task) = (q.x, q.task);
+        let span = task.span;
+        Ok(Some(match name {
+            "steps" => Value::Num(q.count),
+            "time" => Value::Num(self.emit(Op::Clock, &[q.count], span)?),
+            "value" => self.apply_region(&task.objective, x, span)?,
+            "change" => {
+                let Some(b) = q.before else { return Ok(None) };
+                let d = self.arith(BinaryOp::Sub, x, b, span, span, span)?;
+                Value::Num(self.norm_tree(&d, span)?)
+            }
+            "kkt" | "residual" => Value::Num(self.natural_residual(&task.smooth, &task.prox, x, span)?),
+            "gap" => match self.gap_at(&task.smooth, &task.prox, x, span)? {
+                Some(n) => Value::Num(n),
+                None => {
+                    return Err(Diagnostic::error("E3020", at, "no duality gap is known for this problem")
+                        .help("stop on `kkt < …` instead")
+                        .into());
+                }
+            },
+            other => match q.after.local(other) {
+                Some(v) => v.clone(),
+                None => return Ok(None),
+            },
+        }))
+    }
+
+    /// An `until` expression, in which budgets are comparisons and stopping tests are values.
+    fn eval_until(&mut self, e: &Expr, env: &Env, quantities: &Quantities<'_>) -> Eval<Value> {
+        use gradus_syntax::ast::{BinaryOp as B, ExprKind};
+        match &*e.kind {
+            ExprKind::Budget(name, amount, unit) => {
+                let q = self.lookup(&name.name, env, name.span)?;
+                let a = self.eval(amount, env)?;
+                let factor = match unit.as_ref().map(|u| (&*u.name, u.span)) {
+                    None | Some(("s", _)) => 1.0,
+                    Some(("ms", _)) => 1e-3,
+                    Some(("min", _)) => 60.0,
+                    Some(("h", _)) => 3600.0,
+                    Some((other, at)) => {
+                        return Err(Diagnostic::error("E1302", at, format!("`{other}` is no unit of time"))
+                            .help("use ms, s, min or h")
+                            .into());
+                    }
+                };
+                let f = Value::Num(self.real(factor)?);
+                let a = self.arith(BinaryOp::Mul, &a, &f, e.span, e.span, e.span)?;
+                self.arith(BinaryOp::Ge, &q, &a, e.span, e.span, e.span)
+            }
+            ExprKind::Binary(op @ (B::And | B::Or), a, b) => {
+                let (x, y) = (self.eval_until(a, env, quantities)?, self.eval_until(b, env, quantities)?);
+                let op = if *op == B::And { BinaryOp::And } else { BinaryOp::Or };
+                self.arith(op, &x, &y, e.span, a.span, b.span)
+            }
+            _ => match self.eval(e, env)? {
+                Value::StopTest(t) => {
+                    // The test's text sees the run's quantities.
+                    let inner = self.bind_quantities(&t.body, &t.env, quantities)?;
+                    self.eval_until(&t.body, &inner, quantities)
+                }
+                v => Ok(v),
+            },
+        }
+    }
+}
+
+/// The names that an expression of an `until` clause uses.
+pub fn mentioned(e: &Expr, out: &mut Vec<Arc<str>>) {
+    use gradus_syntax::ast::ExprKind as K;
+    match &*e.kind {
+        K::Name(id) => {
+            if !out.contains(&id.name) {
+                out.push(id.name.clone());
+            }
+        }
+        K::Budget(id, a, _) => {
+            if !out.contains(&id.name) {
+                out.push(id.name.clone());
+            }
+            mentioned(a, out);
+        }
+        K::Binary(_, a, b) => {
+            mentioned(a, out);
+            mentioned(b, out);
+        }
+        K::Unary(_, a) | K::Transpose(a) | K::Field(a, _) => mentioned(a, out),
+        K::Compare(v, _) | K::Tuple(v) | K::List(v) => v.iter().for_each(|a| mentioned(a, out)),
+        K::Call(f, args) => {
+            mentioned(f, out);
+            args.iter().for_each(|a| mentioned(&a.value, out));
+        }
+        K::Index(a, _) => mentioned(a, out),
+        _ => {}
+    }
+}
+
+/// The amounts of `steps N` in an `until` clause.
+fn step_budgets(e: &Expr, out: &mut Vec<Expr>) {
+    use gradus_syntax::ast::ExprKind as K;
+    match &*e.kind {
+        K::Budget(id, a, _) if &*id.name == "steps" => out.push(a.clone()),
+        K::Binary(_, a, b) => {
+            step_budgets(a, out);
+            step_budgets(b, out);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,17 @@
+//! Problems: taking an objective apart, choosing and running methods and rules, certifying what came out.
+
+pub mod certificate;
+pub mod choose;
+pub mod constraint;
+pub mod decompose;
+pub mod driver;
+pub mod facts;
+pub mod find;
+pub mod lipschitz;
+pub mod method;
+pub mod oracle;
+pub mod problem;
+pub mod prox;
+pub mod region_fn;
+pub mod report;
+pub mod rule;

@@ -1,0 +1,363 @@
+//! What a solve reports: measured at the point it returned, apart from the solver, and put into a record.
+
+use super::decompose::Split;
+use super::driver::{Request, Runner, status_word};
+use super::method::{Ran, Task, code};
+use super::problem::Problem;
+use crate::host::Event;
+use crate::interp::{Interp, span_of};
+use crate::value::{Eval, Fields, Num, Stop, TermKind, Value};
+use super::facts::SolveFacts;
+use gradus_ir::{Array, BinaryOp, NodeId};
+use gradus_syntax::ast::Sense;
+use gradus_syntax::{Diagnostic, Span};
+use std::sync::Arc;
+
+/// Violations above this (relative to the point) mean that the constraints do not hold.
+const FEASIBLE: f64 = 1e-6;
+
+/// Everything measured after the stages have run, still as nodes.
+pub struct Finished {
+    pub x: Value,
+    pub value: Num,
+    pub kkt: Option<Num>,
+    pub gap: Option<Num>,
+    /// The value of the method's own certificate, where it has one that is neither of the above.
+    pub certificate: Option<Num>,
+    pub violations: Vec<(Arc<str>, Num)>,
+    pub dual: Option<Value>,
+    pub runs: Vec<(Runner, Ran)>,
+    pub why: String,
+    /// The facts that the method was chosen by, in words.
+    pub facts: String,
+}
+
+impl Interp<'_> {
+    /// Value, certificate and violations at the returned point.
+    pub fn measure(
+        &mut self,
+        task: &Task,
+        p: &Arc<Problem>,
+        runs: Vec<(Runner, Ran)>,
+        why: String,
+        facts: &SolveFacts,
+    ) -> Eval<Finished> {
+        let span = task.span;
+        let Some((_, last)) = runs.last() else { return Err(Stop::Poisoned) };
+        let x = p.conformed(self, &last.x, span)?;
+        let value = if task.smooth.stochastic {
+            self.average_value(task, &x, span)?
+        } else {
+            let v = self.apply_region(&task.objective, &x, span)?;
+            self.num(&v, span)?
+        };
+        let dual = last.states.iter().find(|(n, _)| &**n == "dual").map(|(_, v)| v.clone());
+        let (mut kkt, mut gap) = (None, None);
+        if !task.smooth.stochastic {
+            kkt = match (&task.constraints, &dual) {
+                (Some(_), Some(d)) => Some(self.kkt_at(task, p, &x, d, span)?),
+                (Some(_), None) => None,
+                (None, _) if task.prox.obstacle().is_none() => Some(self.natural_residual(&task.smooth, &task.prox, &x, span)?),
+                _ => None,
+            };
+            if task.constraints.is_none() && facts.is_convex() {
+                gap = self.gap_at(&task.smooth, &task.prox, &x, span)?;
+            }
+        }
+        let certificate = None;
+        let violations = if p.constraints.is_empty() && p.set.is_none() {
+            Vec::new()
+        } else {
+            self.all_violations(p, &x, span)?
+        };
+        Ok(Finished { x, value, kkt, gap, certificate, violations, dual, runs, why, facts: facts.to_string() })
+    }
+
+    /// The objective of a stochastic problem: its mean over fresh batches.
+    fn average_value(&mut self, task: &Task, x: &Value, span: Span) -> Eval<Num> {
+        const BATCHES: i64 = 32;
+        let saved = self.step_key;
+        let base = self.seed_key(span)?;
+        let site = self.int(0x7a1e)?;
+        let base = self.emit(gradus_ir::Op::KeyFold, &[base, site], span)?;
+        let values = self.map_range(gradus_ir::Dim::Known(BATCHES), span, &mut |s, k| {
+            s.step_key = Some(s.emit(gradus_ir::Op::KeyFold, &[base, k], span)?);
+            let v = s.apply_region(&task.objective, x, span)?;
+            s.num(&v, span)
+        });
+        self.step_key = saved;
+        let total = self.emit(gradus_ir::Op::Reduce(gradus_ir::ReduceOp::Sum, vec![0]), &[values?], span)?;
+        let n = self.real(BATCHES as f64)?;
+        self.bin(BinaryOp::Div, total, n, span)
+    }
+
+    /// The record of a solve that is still being traced (in a check, or inside another computation).
+    pub fn abstract_record(&mut self, r: &Request, fin: &Finished, split: &Split) -> Eval<Value> {
+        let mut fields = self.unknown_fields(&r.problem, &fin.x, r.span)?;
+        fields.push((Arc::from("value"), Value::Num(fin.value)));
+        if let Some((_, last)) = fin.runs.last() {
+            fields.push((Arc::from("steps"), Value::Num(last.steps)));
+        }
+        if self.mode == crate::interp::Mode::Check && self.tracer.depth() == 1 {
+            fields.push((Arc::from("status"), Value::Str(Arc::from("not run"))));
+            let trace = match fin.runs.last().and_then(|(_, l)| l.trace) {
+                Some(t) => {
+                    // Its length is the number of steps, which only the run knows.
+                    let d = self.fresh_dim("steps");
+                    let t_ty = self.ty(t);
+                    let n = self.bind_symbolic(gradus_ir::Ty::new(t_ty.dtype, gradus_ir::Shape::new([d])))?;
+                    Value::record(vec![(Arc::from("value"), Value::Num(n))])
+                }
+                None => Value::record(Vec::new()),
+            };
+            fields.push((Arc::from("trace"), trace));
+            self.static_fields(fin, &mut fields);
+        }
+        self.number_fields(fin, split, r.span, &mut fields)?;
+        Ok(Value::record(fields))
+    }
+
+    fn unknown_fields(&mut self, p: &Arc<Problem>, x: &Value, _span: Span) -> Eval<Fields> {
+        Ok(match p.unknowns.as_slice() {
+            [only] => vec![(only.clone(), x.clone())],
+            names => names.iter().filter_map(|n| x.field(n).map(|v| (n.clone(), v.clone()))).collect(),
+        })
+    }
+
+    fn static_fields(&self, fin: &Finished, fields: &mut Fields) {
+        let method: Vec<String> = fin.runs.iter().map(|(r, _)| r.name()).collect();
+        fields.push((Arc::from("method"), Value::Str(Arc::from(method.join(" then ")))));
+        fields.push((Arc::from("why"), Value::Str(Arc::from(fin.why.clone()))));
+    }
+
+    fn number_fields(&mut self, fin: &Finished, split: &Split, span: Span, fields: &mut Fields) -> Eval<()> {
+        if let Some(g) = fin.gap {
+            fields.push((Arc::from("gap"), Value::Num(g)));
+        }
+        if let Some(k) = fin.kkt {
+            fields.push((Arc::from("kkt"), Value::Num(k)));
+            fields.push((Arc::from("residual"), Value::Num(k)));
+        }
+        if !fin.violations.is_empty() {
+            let mut worst = self.real(0.0)?;
+            for (_, v) in &fin.violations {
+                worst = self.bin(BinaryOp::Max, worst, *v, span)?;
+            }
+            fields.push((Arc::from("feasible"), Value::Num(worst)));
+        }
+        if let Some(d) = &fin.dual {
+            let mut all: Fields = Vec::new();
+            for side in ["eq", "ineq"] {
+                if let Some(Value::Record(f)) = d.field(side) {
+                    all.extend(f.iter().cloned());
+                }
+            }
+            let mut active: Fields = Vec::new();
+            if let Some(Value::Record(f)) = d.field("ineq") {
+                for (n, v) in f.iter() {
+                    let zero = Value::Num(self.real(0.0)?);
+                    active.push((n.clone(), self.arith(BinaryOp::Gt, v, &zero, span, span, span)?));
+                }
+            }
+            fields.push((Arc::from("dual"), Value::record(all)));
+            fields.push((Arc::from("active"), Value::record(active)));
+        }
+        if split.stochastic {
+            let yes = self.bool(true)?;
+            fields.push((Arc::from("value_is_estimate"), Value::Num(yes)));
+        }
+        Ok(())
+    }
+
+    /// Run the solve and give its record, with the status in words.
+    pub fn finish(&mut self, r: &Request, fin: Finished, split: &Split, name: Option<Arc<str>>) -> Eval<Value> {
+        let span = r.span;
+        let mut fields = self.unknown_fields(&r.problem, &fin.x, span)?;
+        fields.push((Arc::from("value"), Value::Num(fin.value)));
+        let mut numbers: Fields = Vec::new();
+        self.number_fields(&fin, split, span, &mut numbers)?;
+        // Everything that the record needs, in one run.
+        let mut wanted: Vec<Num> = Vec::new();
+        for (_, v) in fields.iter().chain(&numbers) {
+            wanted.extend(self.leaves(v, span)?);
+        }
+        wanted.extend(fin.violations.iter().map(|(_, v)| *v));
+        for (_, ran) in &fin.runs {
+            wanted.extend([ran.steps, ran.code]);
+            wanted.extend(ran.trace);
+        }
+        self.run_solve(&wanted, &fin, span)?;
+        let Some((_, last)) = fin.runs.last() else { return Err(Stop::Poisoned) };
+        let c = self.known_scalar(last.code)?;
+        let steps = self.known_scalar(last.steps)?;
+        if c == code::DIVERGED {
+            return Err(self.unbounded(r, &fin, steps));
+        }
+        let mut status = status_word(c);
+        let violated = self.violated(&fin)?;
+        if !violated.is_empty() && !r.problem.constraints.is_empty() {
+            status = "infeasible";
+            self.warn_infeasible(r, &violated);
+        } else if c == code::RUNNING && last.limit.known() != Some(steps as i64) {
+            status = "step limit";
+        }
+        if status == "step limit" {
+            self.warn_limit(r, &fin, steps, split)?;
+        }
+        fields.push((Arc::from("status"), Value::Str(Arc::from(status))));
+        let mut total = 0.0;
+        for (_, ran) in &fin.runs {
+            total += self.known_scalar(ran.steps)?;
+        }
+        fields.push((Arc::from("steps"), Value::Num(self.int(total as i64)?)));
+        fields.push((Arc::from("trace"), self.trace_record(&fin)?));
+        fields.extend(numbers);
+        self.static_fields(&fin, &mut fields);
+        fields.push((Arc::from("facts"), Value::Str(Arc::from(fin.facts.clone()))));
+        let record = Value::record(fields);
+        let out = self.output(&record, span)?;
+        self.host.emit(Event::Solved { name: name.map(|n| n.to_string()), record: out, span });
+        Ok(record)
+    }
+
+    pub fn known_scalar(&mut self, n: Num) -> Eval<f64> {
+        self.force(n)?.as_scalar().ok_or(Stop::Poisoned)
+    }
+
+    /// Compute the wanted values; a status that is not finite becomes a diagnostic naming what broke first.
+    fn run_solve(&mut self, wanted: &[Num], fin: &Finished, span: Span) -> Eval<()> {
+        let mut ids: Vec<NodeId> = Vec::new();
+        for n in wanted {
+            if !self.known.contains_key(&n.id) && !ids.contains(&n.id) && self.tracer.is_session(*n) {
+                ids.push(n.id);
+            }
+        }
+        let (graph, inputs) = self.closed_graph(&ids)?;
+        self.stage("ir", "solve", &graph);
+        let outs = match self.host.engine().run(&graph, &inputs) {
+            Ok(o) => o,
+            Err(f) => return Err(self.fault(f)),
+        };
+        for (id, a) in ids.iter().zip(outs) {
+            self.known.insert(*id, a);
+        }
+        for (_, ran) in &fin.runs {
+            let c = self.known_scalar(ran.code)?;
+            if c == code::NONFINITE {
+                let steps = self.known_scalar(ran.steps)?;
+                return Err(self.nonfinite(&graph, &inputs, steps, span));
+            }
+        }
+        Ok(())
+    }
+
+    fn nonfinite(&mut self, graph: &gradus_ir::Graph, inputs: &[Array], steps: f64, span: Span) -> Stop {
+        match self.host.engine().first_nonfinite(graph, inputs) {
+            Some(n) => {
+                let at = span_of(n.origin);
+                let at = if at.file.0 == 0 { span } else { at };
+                let what = if n.value.is_nan() { "NaN" } else { "infinity" };
+                let step = n.steps.first().map(|s| s + 1).unwrap_or(steps as u64);
+                Diagnostic::error("E7001", at, format!("{what} arose at step {step}"))
+                    .at(format!("`{}` gave {} here first", n.op, n.value))
+                    .label(span, "in this solve")
+                    .help("keep the argument in the domain (a `max`, a `where`), start elsewhere with `from`, or take smaller steps")
+                    .into()
+            }
+            None => Diagnostic::error("E7001", span, format!("the iterates stopped being finite at step {steps}"))
+                .help("start elsewhere with `from`, or take smaller steps")
+                .into(),
+        }
+    }
+
+    fn unbounded(&mut self, r: &Request, fin: &Finished, steps: f64) -> Stop {
+        let word = if r.problem.sense == Sense::Min { "below" } else { "above" };
+        Diagnostic::error("E7002", r.problem.objective.span, format!("the objective looks unbounded {word}: the iterates ran away in {steps} steps"))
+            .at("this keeps improving without end, or the step is too long")
+            .label(r.span, format!("solved by {} here", fin.runs.iter().map(|(r, _)| r.name()).collect::<Vec<_>>().join(" then ")))
+            .help("bound the unknown (`in box(lo, hi)`), add a penalty, or use shorter steps")
+            .into()
+    }
+
+    /// Names and amounts of what is violated.
+    fn violated(&mut self, fin: &Finished) -> Eval<Vec<(Arc<str>, f64)>> {
+        let mut scale: f64 = 1.0;
+        for n in self.leaves(&fin.x, Span::default())? {
+            for v in self.force(n)?.data.iter() {
+                scale = scale.max(v.abs());
+            }
+        }
+        let mut out = Vec::new();
+        for (name, v) in &fin.violations {
+            let a = self.known_scalar(*v)?;
+            if !(a <= FEASIBLE * scale) {
+                out.push((name.clone(), a));
+            }
+        }
+        Ok(out)
+    }
+
+    fn warn_infeasible(&mut self, r: &Request, violated: &[(Arc<str>, f64)]) {
+        let mut d = Diagnostic::warning("W7003", r.span, "the constraints do not hold at the point found")
+            .at("they may contradict each other")
+            .help("`status` is \"infeasible\"; loosen one of the constraints named here");
+        for (name, amount) in violated {
+            let at = r.problem.constraints.iter().enumerate().find_map(|(k, c)| {
+                let own = match &c.name {
+                    Some(n) => n.name.to_string(),
+                    None => format!("c{}", k + 1),
+                };
+                (**name == *own || name.starts_with(&format!("{own}_"))).then_some(c.expr.span)
+            });
+            match at {
+                Some(at) => d = d.label(at, format!("violated by {amount:.3e}")),
+                None => d = d.note(format!("`{name}` is violated by {amount:.3e}")),
+            }
+        }
+        self.warn(d);
+    }
+
+    fn warn_limit(&mut self, r: &Request, fin: &Finished, steps: f64, split: &Split) -> Eval<()> {
+        // A rule with a given number of steps is meant to end there.
+        let rule = matches!(fin.runs.last(), Some((Runner::Rule(_), _)));
+        if rule || split.stochastic {
+            return Ok(());
+        }
+        let mut d = Diagnostic::warning("W7001", r.span, format!("the step limit was reached after {steps} steps"))
+            .at("not converged");
+        if let Some(k) = fin.kkt {
+            let v = self.known_scalar(k)?;
+            d = d.note(format!("the residual is {v:.3e}"));
+        }
+        self.warn(d.help("give it more: `by method(steps = …)`"));
+        Ok(())
+    }
+
+    fn trace_record(&mut self, fin: &Finished) -> Eval<Value> {
+        let mut all: Vec<f64> = Vec::new();
+        let mut any = false;
+        for (_, ran) in &fin.runs {
+            let Some(t) = ran.trace else { continue };
+            any = true;
+            let n = self.known_scalar(ran.steps)? as usize;
+            all.extend(self.force(t)?.data.iter().take(n));
+        }
+        if !any {
+            return Ok(Value::record(Vec::new()));
+        }
+        let n = self.bind_array(Array::vector(all))?;
+        Ok(Value::record(vec![(Arc::from("value"), Value::Num(n))]))
+    }
+
+    /// Is some summand an indicator or a term?
+    pub fn has_terms(split: &Split) -> bool {
+        split.prox.parts.iter().any(|p| !matches!(p.term.kind, TermKind::Indicator(_)))
+    }
+}
+
+impl Problem {
+    /// The point with the structure of the unknown.
+    fn conformed(&self, s: &mut Interp<'_>, x: &Value, span: Span) -> Eval<Value> {
+        s.conform(&self.tree, x.clone(), span, "the answer")
+    }
+}

@@ -17,7 +17,10 @@ impl Parser<'_> {
             return false;
         }
         match next.kind {
-            Tok::Name => !matches!(next.word, Word::Mod | Word::After | Word::Subject | Word::Diff | Word::Upto | Word::To | Word::When),
+            Tok::Name if matches!(next.word, Word::Mod | Word::After | Word::Subject | Word::Diff | Word::Upto | Word::To | Word::When) => {
+                matches!(self.ahead(2).kind, Tok::Colon | Tok::In | Tok::Of | Tok::From | Tok::Tilde)
+            }
+            Tok::Name => true,
             // A pattern: `fix (a, b) from`, `scan (i, x) in`, `expect (x, t) ~`.
             Tok::LParen | Tok::LBrace => {
                 let after = self.tokens.get(next.mate as usize + 1).map_or(Tok::Eof, |t| t.kind);
@@ -91,7 +94,7 @@ impl Parser<'_> {
         let starts = !self.at_break()
             && matches!(self.kind(), Tok::Name | Tok::Int | Tok::Real | Tok::LParen | Tok::LBrace | Tok::Minus | Tok::LBracket);
         let d = if stand_in {
-            d.fix("write `of`", self.here(), " of")
+            d.fix("write `of`", self.here(), if self.token().space { "of" } else { " of" })
         } else if starts {
             d.fix("insert `of`", Span { end: spot.start, ..spot }, "of ")
         } else {

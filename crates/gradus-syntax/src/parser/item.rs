@@ -31,14 +31,17 @@ impl Parser<'_> {
         if !(Word::Use as u8..=Word::Workers as u8).contains(&(token.word as u8)) {
             return None;
         }
-        let next = self.ahead(1);
+        let (next, then) = (self.ahead(1), self.ahead(2));
+        // What follows shows that the word between is meant as a name.
+        let names = matches!(then.kind, Tok::LParen | Tok::Colon) && !then.space || then.kind == Tok::Eq;
         let fits = match next.kind {
             _ if next.nl => false,
-            Tok::Name => !matches!(next.word, Word::Mod | Word::After),
+            Tok::Name if matches!(next.word, Word::Mod | Word::After) => names,
+            Tok::Name => true,
             Tok::Str => matches!(token.word, Word::Use | Word::Test),
             Tok::LBrace => token.word == Word::Test,
             Tok::LParen => self.tokens[next.mate as usize + 1].kind == Tok::Eq,
-            kind => kind.is_reserved() && matches!(self.ahead(2).kind, Tok::LParen | Tok::Colon | Tok::Eq) && !self.ahead(2).space,
+            kind => kind.is_reserved() && names,
         };
         fits.then_some(token)
     }

@@ -255,8 +255,10 @@ impl<'a> Parser<'a> {
     // ---- complaints
 
     fn complain(&mut self, d: Diagnostic) {
-        // What the lexer could not read it has complained about.
-        if self.complained != self.at && self.kind() != Tok::Bad {
+        // What the lexer could not read it has complained about, and behind a bracket that was closed by guess nothing
+        // is certain.
+        let guessed = self.at > 0 && self.tokens[self.at - 1].virt;
+        if self.complained != self.at && self.kind() != Tok::Bad && !guessed {
             self.report(d);
         }
         self.complained = self.at;

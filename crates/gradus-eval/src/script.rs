@@ -206,11 +206,13 @@ impl Interp<'_> {
 
     fn assert(&mut self, e: &Expr, message: Option<&Expr>, env: &Env) -> Eval<()> {
         let v = self.eval(e, env)?;
-        let n = self.num(&v, e.span)?;
-        if self.ty(n).dtype != DType::Bool {
-            return Err(Diagnostic::error("E1201", e.span, format!("`assert` needs a truth value, found `{}`", self.ty(n)))
-                .help("compare: `assert x <= 1e-8`")
-                .into());
+        let leaves = self.leaves(&v, e.span)?;
+        for n in &leaves {
+            if self.ty(*n).dtype != DType::Bool {
+                return Err(Diagnostic::error("E1201", e.span, format!("`assert` needs a truth value, found `{}`", self.ty(*n)))
+                    .help("compare: `assert x <= 1e-8`")
+                    .into());
+            }
         }
         let text = match message {
             Some(m) => match self.eval(m, env)? {
@@ -222,14 +224,14 @@ impl Interp<'_> {
         if self.mode == Mode::Check {
             return Ok(());
         }
-        let a = self.force(n)?;
-        if a.data.iter().all(|x| *x != 0.0) {
+        let truths: Vec<f64> = self.force_all(&leaves)?.iter().flat_map(|a| a.data.to_vec()).collect();
+        if truths.iter().all(|x| *x != 0.0) {
             return Ok(());
         }
         let mut d = Diagnostic::error("E8001", e.span, text.map(|t| t.to_string()).unwrap_or_else(|| "the assertion does not hold".into()));
-        d = d.at(match a.data.len() {
+        d = d.at(match truths.len() {
             1 => "this is false".to_string(),
-            k => format!("false for {} of {k} elements", a.data.iter().filter(|x| **x == 0.0).count()),
+            k => format!("false for {} of {k} elements", truths.iter().filter(|x| **x == 0.0).count()),
         });
         // Both sides of a comparison, so that the reader need not print them.
         if let ExprKind::Compare(operands, _) = &*e.kind {
@@ -254,6 +256,8 @@ impl Interp<'_> {
         }
         let before = self.diagnostics.len();
         let mut env = Env::module(module);
+        // A statement that used a value whose making failed has not been tested.
+        let mut whole = true;
         for s in &t.body {
             match self.stmt(s, &env) {
                 Ok(e) => env = e,
@@ -266,6 +270,7 @@ impl Interp<'_> {
                     }
                 }
                 Err(Stop::Poisoned) => {
+                    whole = false;
                     if let StmtKind::Let(p, _, _) = &s.kind {
                         for n in pattern_names(p) {
                             env = env.bind(n.name.clone(), Value::Poison);
@@ -277,7 +282,7 @@ impl Interp<'_> {
         }
         if self.mode == Mode::Run {
             let new: Vec<Diagnostic> = self.diagnostics.get(before..).unwrap_or_default().to_vec();
-            let passed = !new.iter().any(Diagnostic::is_error);
+            let passed = whole && !new.iter().any(Diagnostic::is_error);
             self.host.emit(Event::Test { name: t.name.clone(), passed, diagnostics: new });
             self.tests.push(passed);
         }

@@ -231,7 +231,8 @@ pub(super) fn value_and_grad(s: &mut Interp<'_>, args: &[CallArg], span: Span) -
 pub(super) fn jvp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let [f, x, v] = arguments(args, ["f", "x", "v"], 3, "jvp", span)?;
     let (f, x, v) = (given(f, span)?, given(x, span)?, given(v, span)?);
-    Ok(s.push_forward(&f.value, &x.value, &v.value, span)?.1)
+    let (value, slope) = s.push_forward(&f.value, &x.value, &v.value, span)?;
+    Ok(Value::list(vec![value, slope]))
 }
 
 pub(super) fn vjp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
@@ -252,8 +253,10 @@ pub(super) fn vjp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
         inputs.push(if s.ty(c).dtype == DType::Real { c } else { s.un(UnaryOp::ToReal, c, span)? });
     }
     let outs = s.inline(&g, &inputs, span)?;
-    let grads = outs.get(want.len()..).unwrap_or_default().to_vec();
-    s.rebuild(&t.input, &grads, span)
+    let (values, grads) = outs.split_at(want.len().min(outs.len()));
+    let value = t.output.build(&mut values.iter().copied()).ok_or(Stop::Poisoned)?;
+    let pulled = s.rebuild(&t.input, grads, span)?;
+    Ok(Value::list(vec![value, pulled]))
 }
 
 pub(super) fn hvp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {

@@ -136,8 +136,8 @@ table! {
     "minibatch" C(random::minibatch), "k rows drawn afresh at every step";
     "grad" C(derivative::grad), "the gradient of a scalar function";
     "value_and_grad" C(derivative::value_and_grad), "value and gradient together";
-    "jvp" C(derivative::jvp), "directional derivative";
-    "vjp" C(derivative::vjp), "transposed Jacobian times a vector";
+    "jvp" C(derivative::jvp), "value and directional derivative";
+    "vjp" C(derivative::vjp), "value and transposed Jacobian times a vector";
     "hvp" C(derivative::hvp), "Hessian times a vector";
     "jacobian" C(derivative::jacobian), "matrix of first derivatives";
     "hessian" C(derivative::hessian), "matrix of second derivatives";

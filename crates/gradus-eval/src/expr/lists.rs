@@ -115,7 +115,20 @@ impl Interp<'_> {
                 {
                     continue;
                 }
-                out.push(self.eval_comprehension(body, rest, filter, &env, span)?);
+                let v = self.eval_comprehension(body, rest, filter, &env, span)?;
+                match v {
+                    // Several clauses make one list, the last clause running fastest.
+                    Value::List(inner) if !rest.is_empty() => out.extend(inner.iter().cloned()),
+                    Value::Num(n) if !rest.is_empty() => {
+                        let len = self.ty(n).shape.dims().first().and_then(Dim::size);
+                        let Some(len) = len else { return Err(Stop::Poisoned) };
+                        for k in 0..len {
+                            let i = self.int(k as i64)?;
+                            out.push(Value::Num(self.index_scalar(n, 0, i, span)?));
+                        }
+                    }
+                    v => out.push(v),
+                }
             }
             return self.list_or_array(out, span);
         }
@@ -135,7 +148,21 @@ impl Interp<'_> {
             Ok((Vec::new(), Some(v)))
         })?;
         let Some(tree) = tree else { return Err(Stop::Poisoned) };
+        // Several clauses make one axis, the last clause running fastest.
+        let outs = if rest.is_empty() { outs } else { self.merge_axes(&outs, span)? };
         tree.build(&mut outs.into_iter()).ok_or(Stop::Poisoned)
+    }
+
+    /// The first two axes of each array as one.
+    fn merge_axes(&mut self, nums: &[Num], span: Span) -> Eval<Vec<Num>> {
+        nums.iter()
+            .map(|n| {
+                let shape = self.ty(*n).shape;
+                let [a, b, rest @ ..] = shape.dims() else { return Err(Stop::Poisoned) };
+                let merged = gradus_ir::Shape::new(std::iter::once(a.mul(b)).chain(rest.iter().cloned()));
+                self.emit(Op::Reshape(merged), &[*n], span)
+            })
+            .collect()
     }
 
     /// The items of a range or an array, where their number is known.

@@ -5,6 +5,7 @@ pub mod choose;
 pub mod constraint;
 pub mod decompose;
 pub mod driver;
+pub mod dual;
 pub mod facts;
 pub mod find;
 pub mod lipschitz;

@@ -34,6 +34,9 @@ pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
         }
         return code;
     }
+    if passed + failed == 0 {
+        return code;
+    }
     println!("{passed} passed, {failed} failed");
     code
 }

@@ -45,12 +45,12 @@ pub fn unknown_names(module: &Module, options: &Options) -> Vec<Diagnostic> {
     let mut out = Vec::new();
     for (name, _) in &options.settings {
         if !lets.contains(&name.as_str()) {
-            out.push(complain(name, &lets, "let", "E6018"));
+            out.push(complain(name, &lets, "let", "E6118"));
         }
     }
     for (name, _) in &options.bindings {
         if !data.contains(&name.as_str()) {
-            out.push(complain(name, &data, "data", "E6019"));
+            out.push(complain(name, &data, "data", "E6119"));
         }
     }
     out
@@ -122,6 +122,6 @@ fn whole_file(
 
 /// A file name whose ending stands for no format.
 pub fn unknown_format(path: &str, span: Span) -> Diagnostic {
-    Diagnostic::error("E6017", span, format!("`{path}` has no ending that says what it holds"))
+    Diagnostic::error("E6117", span, format!("`{path}` has no ending that says what it holds"))
         .help("data files end in `.csv`, `.tsv`, `.txt`, `.dat`, `.npy` or `.npz`")
 }

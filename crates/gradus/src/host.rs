@@ -12,7 +12,7 @@ use crate::sources::Sources;
 use crate::stdlib;
 use crate::timings::Stage;
 use gradus_eval::host::{DataRequest, Engine, Event, Host};
-use gradus_eval::Output;
+use gradus_eval::{Mode, Output};
 use gradus_ir::Array;
 use gradus_syntax::{Diagnostic, FileId};
 use std::path::Path;
@@ -26,6 +26,8 @@ pub struct SessionHost<'s> {
     pub options: &'s Options,
     pub bound: &'s Bound,
     pub emit: &'s mut dyn Emit,
+    /// A check reads no data, and what it says again when it runs is not passed on.
+    mode: Mode,
     /// Whether `save` writes files.
     pub saves: bool,
     pub found: Found,
@@ -50,9 +52,10 @@ impl<'s> SessionHost<'s> {
         options: &'s Options,
         bound: &'s Bound,
         emit: &'s mut dyn Emit,
-        saves: bool,
+        mode: Mode,
     ) -> Self {
-        SessionHost { sources, reader, engine, options, bound, emit, saves, found: Found::default(), title: String::new() }
+        let (found, title) = (Found::default(), String::new());
+        SessionHost { sources, reader, engine, options, bound, emit, mode, saves: false, found, title }
     }
 
     /// Pass on the texts of the engine's stages.
@@ -108,6 +111,10 @@ impl Host for SessionHost<'_> {
         stdlib::PRELUDE
     }
 
+    fn modules(&self) -> Vec<&'static str> {
+        stdlib::MODULES.iter().map(|(name, _)| *name).collect()
+    }
+
     fn script(&mut self, path: &str, from: FileId) -> Result<(FileId, Arc<str>), String> {
         let full = self.sources.folder(from).join(path);
         let file = self.sources.open(&full).map_err(|e| e.to_string())?;
@@ -135,6 +142,13 @@ impl Host for SessionHost<'_> {
     }
 
     fn emit(&mut self, event: Event) {
+        if self.mode == Mode::Check {
+            self.engine.texts.clear();
+            if let Event::Warning(_) = &event {
+                self.keep(&event);
+            }
+            return;
+        }
         self.flush();
         self.keep(&event);
         let started = std::time::Instant::now();

@@ -126,9 +126,9 @@ impl Session {
         self.command(Command::Run, script, emit)
     }
 
-    /// Check, evaluate, and run the `test` blocks; nothing is saved.
-    pub fn test(&mut self, script: FileId, emit: &mut dyn Emit) -> Outcome {
-        self.command(Command::Test, script, emit)
+    /// Check, evaluate, and run the `test` blocks (those with `filter` in their name); nothing is printed or saved.
+    pub fn test(&mut self, script: FileId, filter: Option<&str>, emit: &mut dyn Emit) -> Outcome {
+        self.command(Command::Test(filter.map(str::to_string)), script, emit)
     }
 
     /// Like `run`, with `Event::Stage` for each artifact of the stages named (`ir`, `grad`, `rewrite`, `plan`, `types`).

@@ -38,18 +38,18 @@ impl<'a> Blame<'a> {
         let d = match error.kind() {
             io::ErrorKind::NotFound => return self.missing(),
             _ if self.path.is_dir() => {
-                self.error("E6002", format!("`{}` is a folder, not a file", self.file())).at("a file is needed here")
+                self.error("E6102", format!("`{}` is a folder, not a file", self.file())).at("a file is needed here")
             }
             io::ErrorKind::PermissionDenied => {
-                self.error("E6002", format!("`{}` may not be read: permission denied", self.file())).at("named here")
+                self.error("E6102", format!("`{}` may not be read: permission denied", self.file())).at("named here")
             }
-            _ => self.error("E6002", format!("`{}` could not be read: {error}", self.file())).at("named here"),
+            _ => self.error("E6102", format!("`{}` could not be read: {error}", self.file())).at("named here"),
         };
         Box::new(d)
     }
 
     fn missing(&self) -> Box<Diagnostic> {
-        let mut d = self.error("E6001", format!("there is no file `{}`", self.file())).at("no such file");
+        let mut d = self.error("E6101", format!("there is no file `{}`", self.file())).at("no such file");
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let shown = if folder.as_os_str().is_empty() { ".".into() } else { folder.display().to_string() };

@@ -27,7 +27,7 @@ pub fn read(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcome<Array
     let dtype = if request.integers { DType::Int } else { DType::Real };
     Array::new(dtype, shape, values).ok_or_else(|| {
         let message = format!("`{}` is declared as one number, but `{}` has {}", request.name, blame.file(), counted(rows, "row"));
-        Box::new(blame.error("E6007", message).help("pick one row with `rows = 0..1`, or declare a vector"))
+        Box::new(blame.error("E6107", message).help("pick one row with `rows = 0..1`, or declare a vector"))
     })
 }
 
@@ -37,7 +37,7 @@ fn separator(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcome<u8> 
         Some(c) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r') => Ok(c as u8),
         Some(c) => {
             let message = format!("`{c}` cannot separate columns");
-            Err(Box::new(blame.error("E6014", message).help("use `,`, `;`, a tab or another plain ASCII character")))
+            Err(Box::new(blame.error("E6114", message).help("use `,`, `;`, a tab or another plain ASCII character")))
         }
     }
 }
@@ -62,11 +62,11 @@ impl<'a> File<'a> {
             Ok(if first.len() == 2 { Next::Stop } else { Next::More })
         };
         if let Err(b) = table::rows(bytes, separator, visit)? {
-            return Err(Box::new(blame.error("E6012", format!("`{}` line {}: {}", blame.file(), b.line, b.message))));
+            return Err(Box::new(blame.error("E6112", format!("`{}` line {}: {}", blame.file(), b.line, b.message))));
         }
         let mut first = first.into_iter();
         let Some((first_line, top)) = first.next() else {
-            return Err(Box::new(blame.error("E6006", format!("`{}` is empty", blame.file())).at("no row in this file")));
+            return Err(Box::new(blame.error("E6106", format!("`{}` is empty", blame.file())).at("no row in this file")));
         };
         let below = first.next().map(|(_, cells)| cells);
         let has_header = match request.header {
@@ -86,7 +86,7 @@ impl<'a> File<'a> {
             Columns::Range(from, to) => {
                 let message =
                     format!("columns {from}..{to} of `{}`, which has {}", self.blame.file(), counted(self.width, "column"));
-                Err(Box::new(self.with_names(self.blame.error("E6009", message).at(format!("0..{} are there", self.width)))))
+                Err(Box::new(self.with_names(self.blame.error("E6109", message).at(format!("0..{} are there", self.width)))))
             }
             Columns::One(c) => Ok(vec![self.position(c)?]),
             Columns::Many(cs) => cs.iter().map(|c| self.position(c)).collect(),
@@ -99,14 +99,14 @@ impl<'a> File<'a> {
             ColumnRef::Position(k) if *k < self.width => return Ok(*k),
             ColumnRef::Position(k) => {
                 let message = format!("column {k} of `{file}`, which has {}", counted(self.width, "column"));
-                let d = self.blame.error("E6009", message).at(format!("0 to {} are there", self.width - 1));
+                let d = self.blame.error("E6109", message).at(format!("0 to {} are there", self.width - 1));
                 return Err(Box::new(self.with_names(d)));
             }
             ColumnRef::Name(name) => name,
         };
         let Some(names) = &self.names else {
             let message = format!("column `{name}` is asked for, but `{file}` has no header row");
-            let d = self.blame.error("E6010", message).at("no names in this file");
+            let d = self.blame.error("E6110", message).at("no names in this file");
             return Err(Box::new(d.help("give the column's position, counted from 0, or say `header = true`")));
         };
         let mut found = names.iter().enumerate().filter(|(_, n)| **n == **name).map(|(k, _)| k);
@@ -114,10 +114,10 @@ impl<'a> File<'a> {
             (Some(k), None) => Ok(k),
             (Some(k), Some(l)) => {
                 let message = format!("`{file}` has several columns `{name}` ({k} and {l})");
-                Err(Box::new(self.blame.error("E6008", message).help(format!("give its position: `column = {k}`"))))
+                Err(Box::new(self.blame.error("E6108", message).help(format!("give its position: `column = {k}`"))))
             }
             (None, _) => {
-                let d = self.blame.error("E6008", format!("`{file}` has no column `{name}`")).at("not in the header");
+                let d = self.blame.error("E6108", format!("`{file}` has no column `{name}`")).at("not in the header");
                 Err(Box::new(match nearest(name, names.iter().map(String::as_str)) {
                     Some(near) => d.help(format!("did you mean `{near}`?")),
                     None => self.with_names(d),
@@ -149,17 +149,17 @@ impl<'a> File<'a> {
                 let message = format!("`{name}` is declared as {kind}, but {} of `{file}` are meant", counted(columns.len(), "column"));
                 let last = columns.last().copied().unwrap_or(0);
                 let pick = self.names.as_ref().and_then(|n| n.get(last)).map_or(format!("{last}"), |n| format!("\"{n}\""));
-                let d = self.blame.error("E6007", message).at(format!("{} here", counted(columns.len(), "column")));
+                let d = self.blame.error("E6107", message).at(format!("{} here", counted(columns.len(), "column")));
                 Err(Box::new(d.help(format!("pick one with `column = {pick}`, or declare `{name}: real[n, d]`"))))
             }
             2 => {
                 let message = format!("`{name}` is declared as a matrix, but one column is a vector");
-                let d = self.blame.error("E6007", message).at("one column here");
+                let d = self.blame.error("E6107", message).at("one column here");
                 Err(Box::new(d.help(format!("declare `{name}: real[n]`, or write `columns = …`"))))
             }
             _ => {
                 let message = format!("`{name}` is declared with {rank} axes, but a CSV file is a table with two");
-                let d = self.blame.error("E6007", message).at("rows and columns only");
+                let d = self.blame.error("E6107", message).at("rows and columns only");
                 Err(Box::new(d.help("read a matrix and `reshape` it, or use an `npy` file")))
             }
         }
@@ -192,7 +192,7 @@ impl<'a> File<'a> {
         };
         if let Err(b) = table::rows(self.bytes, self.separator, visit)? {
             let message = format!("`{}` line {}: {}", self.blame.file(), b.line, b.message);
-            return Err(Box::new(self.blame.error("E6012", message)));
+            return Err(Box::new(self.blame.error("E6112", message)));
         }
         self.check_rows(from, to, seen)?;
         Ok((values, seen - from))
@@ -202,12 +202,12 @@ impl<'a> File<'a> {
         let file = self.blame.file();
         if seen == 0 {
             let message = format!("`{file}` has a header but no rows");
-            return Err(Box::new(self.blame.error("E6006", message).at("no data in this file")));
+            return Err(Box::new(self.blame.error("E6106", message).at("no data in this file")));
         }
         if from >= seen || to.is_some_and(|to| to > seen || to < from) {
             let range = to.map_or(format!("{from}.."), |to| format!("{from}..{to}"));
             let message = format!("rows {range} of `{file}`, which has {}", counted(seen, "row"));
-            let d = self.blame.error("E6011", message).at(format!("0..{seen} are there"));
+            let d = self.blame.error("E6111", message).at(format!("0..{seen} are there"));
             return Err(Box::new(d.note("rows are counted from 0, the header not included")));
         }
         Ok(())
@@ -216,7 +216,7 @@ impl<'a> File<'a> {
     fn ragged(&self, line: usize, found: usize) -> Box<Diagnostic> {
         let (file, width) = (self.blame.file(), self.width);
         let message = format!("`{file}` line {line} has {}, not {width}", counted(found, "cell"));
-        let d = self.blame.error("E6003", message).at("a table needs rows of equal length");
+        let d = self.blame.error("E6103", message).at("a table needs rows of equal length");
         let d = self.show(d, line);
         let hint = if found > width { "is there a separator inside a cell? then put that cell in quotes" } else { "is a cell missing, or the file cut off?" };
         Box::new(d.note(format!("line {} has {}", self.first_line, counted(width, "cell"))).help(hint))
@@ -233,11 +233,11 @@ impl<'a> File<'a> {
         let d = match number::parse(cell.as_bytes()) {
             None if cell.is_empty() => self
                 .blame
-                .error("E6004", format!("{place}: the cell is empty"))
+                .error("E6104", format!("{place}: the cell is empty"))
                 .at("numbers are needed here")
                 .help("leave the row out with `rows = a..b`, or fill the gap in the file"),
             None => {
-                let d = self.blame.error("E6004", format!("{place}: `{}` is not a number", shortened(&cell)));
+                let d = self.blame.error("E6104", format!("{place}: `{}` is not a number", shortened(&cell)));
                 let d = d.at("numbers are needed here");
                 if decimal_comma(&cell) {
                     d.help("write the decimal point as `.`")
@@ -250,18 +250,18 @@ impl<'a> File<'a> {
             Some(x) if !x.is_finite() => {
                 let what = if x.is_nan() { "not a number (NaN)" } else { "infinite" };
                 self.blame
-                    .error("E6005", format!("{place}: `{cell}` is {what}"))
+                    .error("E6105", format!("{place}: `{cell}` is {what}"))
                     .at("finite numbers are needed here")
                     .help("leave the row out with `rows = a..b`, or fill the gap in the file")
             }
             Some(x) if x.fract() != 0.0 => self
                 .blame
-                .error("E6013", format!("{place}: `{cell}` is not an integer"))
+                .error("E6113", format!("{place}: `{cell}` is not an integer"))
                 .at(format!("`{name}` has integers only"))
                 .help(format!("declare `{name}` with `real` elements")),
             Some(_) => self
                 .blame
-                .error("E6013", format!("{place}: `{cell}` is too large for an exact integer"))
+                .error("E6113", format!("{place}: `{cell}` is too large for an exact integer"))
                 .at(format!("`{name}` has integers only"))
                 .note("integers are exact up to 2^53 = 9007199254740992"),
         };

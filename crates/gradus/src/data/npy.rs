@@ -19,7 +19,7 @@ pub fn read(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcome<Array
 
 /// The named array of an `npz` file; the only one where no name is given.
 pub fn read_member(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcome<Array> {
-    let broken = |e: String| Box::new(blame.error("E6012", format!("`{}` is no `npz` file: {e}", blame.file())));
+    let broken = |e: String| Box::new(blame.error("E6112", format!("`{}` is no `npz` file: {e}", blame.file())));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(e.to_string()))?;
     let names: Vec<String> =
         archive.file_names().map(|n| n.strip_suffix(".npy").unwrap_or(n).to_string()).collect();
@@ -29,7 +29,7 @@ pub fn read_member(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcom
         (Some(name), _) if sorted.iter().any(|n| **n == **name) => name.to_string(),
         (None, [only]) => only.clone(),
         (Some(name), _) => {
-            let d = blame.error("E6015", format!("`{}` has no array `{name}`", blame.file())).at("not in this file");
+            let d = blame.error("E6115", format!("`{}` has no array `{name}`", blame.file())).at("not in this file");
             return Err(Box::new(match nearest(name, sorted.iter().map(String::as_str)) {
                 Some(near) => d.help(format!("did you mean `{near}`?")),
                 None => d.note(format!("it holds {}", quoted(&sorted))),
@@ -37,7 +37,7 @@ pub fn read_member(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcom
         }
         (None, _) => {
             let message = format!("`{}` holds {}; which one?", blame.file(), counted(sorted.len(), "array"));
-            let d = blame.error("E6015", message).note(format!("it holds {}", quoted(&sorted)));
+            let d = blame.error("E6115", message).note(format!("it holds {}", quoted(&sorted)));
             let d = d.help(format!("write `npz(\"{}\", \"{}\")`", blame.file(), sorted.first().map_or("NAME", |s| s)));
             return Err(Box::new(d));
         }
@@ -54,12 +54,12 @@ pub fn read_member(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcom
 
 fn decode(bytes: &[u8], label: &str, request: &DataRequest, blame: &Blame) -> Outcome<Array> {
     let npy = NpyFile::new(bytes)
-        .map_err(|e| Box::new(blame.error("E6012", format!("`{label}` is no `npy` file: {e}")).at("not NumPy's format")))?;
+        .map_err(|e| Box::new(blame.error("E6112", format!("`{label}` is no `npy` file: {e}")).at("not NumPy's format")))?;
     let shape: Vec<usize> = npy.shape().iter().map(|&n| n as usize).collect();
     // Checked before anything of the claimed size is allocated.
     let claimed = shape.iter().try_fold(npy.dtype().num_bytes().unwrap_or(1), |a, &n| a.checked_mul(n));
     if claimed.is_none_or(|n| n > bytes.len()) {
-        return Err(Box::new(blame.error("E6012", format!("`{label}` is cut off: its header promises more elements than it holds"))));
+        return Err(Box::new(blame.error("E6112", format!("`{label}` is cut off: its header promises more elements than it holds"))));
     }
     let fortran = npy.order() == Order::Fortran;
     let (values, integral) = numbers(npy, label, blame)?;
@@ -69,7 +69,7 @@ fn decode(bytes: &[u8], label: &str, request: &DataRequest, blame: &Blame) -> Ou
     let dtype = if request.integers { DType::Int } else { DType::Real };
     let count = values.len();
     Array::new(dtype, shape, values).ok_or_else(|| {
-        Box::new(blame.error("E6012", format!("`{label}` is damaged: its header does not fit its {}", counted(count, "number"))))
+        Box::new(blame.error("E6112", format!("`{label}` is damaged: its header does not fit its {}", counted(count, "number"))))
     })
 }
 
@@ -78,7 +78,7 @@ fn numbers<R: Read>(npy: NpyFile<R>, label: &str, blame: &Blame) -> Outcome<(Vec
     let dtype = npy.dtype();
     let refused = |why: &str| {
         let message = format!("`{label}` holds elements of type `{}`{why}", dtype.descr().trim_matches('\''));
-        let d = blame.error("E6016", message).at("real, integer or boolean elements are needed here");
+        let d = blame.error("E6116", message).at("real, integer or boolean elements are needed here");
         Box::new(d.help("convert them with `array.astype(numpy.float64)`"))
     };
     let npyz::DType::Plain(ty) = &dtype else { return Err(refused(" (records)")) };
@@ -104,7 +104,7 @@ fn numbers<R: Read>(npy: NpyFile<R>, label: &str, blame: &Blame) -> Outcome<(Vec
         (TypeChar::Complex, _) => return Err(refused(" (complex numbers)")),
         _ => return Err(refused("")),
     };
-    values.map_err(|e| Box::new(blame.error("E6012", format!("`{label}` could not be read to its end: {e}"))))
+    values.map_err(|e| Box::new(blame.error("E6112", format!("`{label}` could not be read to its end: {e}"))))
 }
 
 /// Column-major data, reordered.
@@ -144,7 +144,7 @@ fn select(
         let to = to.unwrap_or(n);
         if from > to || to > n {
             let message = format!("rows {from}..{to} of `{label}`, whose first axis has length {n}");
-            return Err(Box::new(blame.error("E6011", message).at(format!("0..{n} are there"))));
+            return Err(Box::new(blame.error("E6111", message).at(format!("0..{n} are there"))));
         }
         let row: usize = shape.iter().skip(1).product();
         values = values[from * row..to * row].to_vec();
@@ -155,7 +155,7 @@ fn select(
     if request.columns != Columns::All {
         let &[n, d] = shape.as_slice() else {
             let message = format!("columns of `{label}`, which has {}", counted(shape.len(), "axis").replace("axiss", "axes"));
-            return Err(Box::new(blame.error("E6009", message).help("only a matrix has columns")));
+            return Err(Box::new(blame.error("E6109", message).help("only a matrix has columns")));
         };
         let columns = positions(&request.columns, d, label, blame)?;
         values = (0..n).flat_map(|i| columns.iter().map(move |c| i * d + c)).map(|k| values[k]).collect();
@@ -169,7 +169,7 @@ fn select(
             if request.rank == 1 { "1 axis".into() } else { format!("{} axes", request.rank) },
             dims.join(", ")
         );
-        return Err(Box::new(blame.error("E6007", message).at(format!("shape [{}]", dims.join(", ")))));
+        return Err(Box::new(blame.error("E6107", message).at(format!("shape [{}]", dims.join(", ")))));
     }
     Ok((shape, values))
 }
@@ -179,11 +179,11 @@ fn positions(columns: &Columns, d: usize, label: &str, blame: &Blame) -> Outcome
         ColumnRef::Position(k) if *k < d => Ok(*k),
         ColumnRef::Position(k) => {
             let message = format!("column {k} of `{label}`, which has {}", counted(d, "column"));
-            Err(Box::new(blame.error("E6009", message).at(format!("0..{d} are there"))))
+            Err(Box::new(blame.error("E6109", message).at(format!("0..{d} are there"))))
         }
         ColumnRef::Name(name) => {
             let message = format!("column `{name}` is asked for, but an `npy` array has no column names");
-            Err(Box::new(blame.error("E6010", message).help("give the column's position, counted from 0")))
+            Err(Box::new(blame.error("E6110", message).help("give the column's position, counted from 0")))
         }
     };
     match columns {
@@ -191,7 +191,7 @@ fn positions(columns: &Columns, d: usize, label: &str, blame: &Blame) -> Outcome
         Columns::Range(from, to) if from <= to && *to <= d => Ok((*from..*to).collect()),
         Columns::Range(from, to) => {
             let message = format!("columns {from}..{to} of `{label}`, which has {}", counted(d, "column"));
-            Err(Box::new(blame.error("E6009", message).at(format!("0..{d} are there"))))
+            Err(Box::new(blame.error("E6109", message).at(format!("0..{d} are there"))))
         }
         Columns::One(c) => Ok(vec![one(c)?]),
         Columns::Many(cs) => cs.iter().map(one).collect(),
@@ -208,7 +208,7 @@ fn check_values(
     blame: &Blame,
 ) -> Outcome<()> {
     if values.is_empty() {
-        return Err(Box::new(blame.error("E6006", format!("`{label}` is empty")).at("no element in this array")));
+        return Err(Box::new(blame.error("E6106", format!("`{label}` is empty")).at("no element in this array")));
     }
     let bad = |x: f64| !x.is_finite() || (request.integers && x.fract() != 0.0) || ((integral || request.integers) && x.abs() > EXACT);
     let Some(k) = values.iter().position(|x| bad(*x)) else { return Ok(()) };
@@ -227,12 +227,12 @@ fn check_values(
     let place = format!("`{label}` at [{}]", index.join(", "));
     let d = if !x.is_finite() {
         let what = if x.is_nan() { "NaN" } else { "infinite" };
-        blame.error("E6005", format!("{place}: the element is {what}")).at("finite numbers are needed here")
+        blame.error("E6105", format!("{place}: the element is {what}")).at("finite numbers are needed here")
     } else if x.fract() != 0.0 {
-        let d = blame.error("E6013", format!("{place}: {x} is not an integer"));
+        let d = blame.error("E6113", format!("{place}: {x} is not an integer"));
         d.at(format!("`{}` has integers only", request.name)).help(format!("declare `{}` with `real` elements", request.name))
     } else {
-        let d = blame.error("E6013", format!("{place}: {x} is too large for an exact integer"));
+        let d = blame.error("E6113", format!("{place}: {x} is too large for an exact integer"));
         d.note("integers are exact up to 2^53 = 9007199254740992")
     };
     Err(Box::new(d))

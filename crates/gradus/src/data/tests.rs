@@ -88,7 +88,7 @@ fn understands_quotes() {
     let a = f.load("a.csv", b"\"first, name\",y\n\"1\",2\n3,\"4\"\n", |r| (r.columns, r.rank) = (Columns::One(name("first, name")), 1));
     assert_eq!(a.unwrap().data.as_slice(), [1.0, 3.0]);
     let (code, message) = f.fails("b.csv", "\"a\",b\n1,2\n1,2,3\n", |_| {});
-    assert_eq!((code.as_str(), message.as_str()), ("E6003", "`b.csv` line 3 has 3 cells, not 2"));
+    assert_eq!((code.as_str(), message.as_str()), ("E6103", "`b.csv` line 3 has 3 cells, not 2"));
 }
 
 #[test]
@@ -97,22 +97,22 @@ fn names_line_and_column_of_bad_cells() {
     let check = |text: &str, change: fn(&mut DataRequest), code: &str, message: &str| {
         assert_eq!(f.fails("bad.csv", text, change), (code.to_string(), message.to_string()));
     };
-    check("a,b\n1,2\n3,x\n", |_| {}, "E6004", "`bad.csv` line 3, column 1 (`b`): `x` is not a number");
-    check("1,2\n3,\n", |_| {}, "E6004", "`bad.csv` line 2, column 1: the cell is empty");
-    check("a,b\n1,2\nnan,4\n", |_| {}, "E6005", "`bad.csv` line 3, column 0 (`a`): `nan` is not a number (NaN)");
-    check("a,b\n1,2\n\n1,-inf\n", |_| {}, "E6005", "`bad.csv` line 4, column 1 (`b`): `-inf` is infinite");
-    check("a,b\n1,2\n3\n", |_| {}, "E6003", "`bad.csv` line 3 has 1 cell, not 2");
-    check("", |_| {}, "E6006", "`bad.csv` is empty");
-    check("a,b\n", |_| {}, "E6006", "`bad.csv` has a header but no rows");
-    check("a,b\n1,2.5\n", |r| r.integers = true, "E6013", "`bad.csv` line 2, column 1 (`b`): `2.5` is not an integer");
-    check("a,b\n1,1e17\n", |r| r.integers = true, "E6013", "`bad.csv` line 2, column 1 (`b`): `1e17` is too large for an exact integer");
-    check("a,b\n1,2\n", |r| r.rank = 1, "E6007", "`X` is declared as a vector, but 2 columns of `bad.csv` are meant");
-    check("a,b\n1,2\n", |r| r.rank = 3, "E6007", "`X` is declared with 3 axes, but a CSV file is a table with two");
-    check("a,b\n1,2\n", |r| r.columns = Columns::Range(0, 5), "E6009", "columns 0..5 of `bad.csv`, which has 2 columns");
-    check("a,b\n1,2\n", |r| r.columns = Columns::Many(vec![name("bb")]), "E6008", "`bad.csv` has no column `bb`");
-    check("a,a\n1,2\n", |r| r.columns = Columns::Many(vec![name("a")]), "E6008", "`bad.csv` has several columns `a` (0 and 1)");
-    check("1,2\n", |r| r.columns = Columns::Many(vec![name("a")]), "E6010", "column `a` is asked for, but `bad.csv` has no header row");
-    check("a,b\n1,2\n", |r| r.rows = Some((0, Some(9))), "E6011", "rows 0..9 of `bad.csv`, which has 1 row");
+    check("a,b\n1,2\n3,x\n", |_| {}, "E6104", "`bad.csv` line 3, column 1 (`b`): `x` is not a number");
+    check("1,2\n3,\n", |_| {}, "E6104", "`bad.csv` line 2, column 1: the cell is empty");
+    check("a,b\n1,2\nnan,4\n", |_| {}, "E6105", "`bad.csv` line 3, column 0 (`a`): `nan` is not a number (NaN)");
+    check("a,b\n1,2\n\n1,-inf\n", |_| {}, "E6105", "`bad.csv` line 4, column 1 (`b`): `-inf` is infinite");
+    check("a,b\n1,2\n3\n", |_| {}, "E6103", "`bad.csv` line 3 has 1 cell, not 2");
+    check("", |_| {}, "E6106", "`bad.csv` is empty");
+    check("a,b\n", |_| {}, "E6106", "`bad.csv` has a header but no rows");
+    check("a,b\n1,2.5\n", |r| r.integers = true, "E6113", "`bad.csv` line 2, column 1 (`b`): `2.5` is not an integer");
+    check("a,b\n1,1e17\n", |r| r.integers = true, "E6113", "`bad.csv` line 2, column 1 (`b`): `1e17` is too large for an exact integer");
+    check("a,b\n1,2\n", |r| r.rank = 1, "E6107", "`X` is declared as a vector, but 2 columns of `bad.csv` are meant");
+    check("a,b\n1,2\n", |r| r.rank = 3, "E6107", "`X` is declared with 3 axes, but a CSV file is a table with two");
+    check("a,b\n1,2\n", |r| r.columns = Columns::Range(0, 5), "E6109", "columns 0..5 of `bad.csv`, which has 2 columns");
+    check("a,b\n1,2\n", |r| r.columns = Columns::Many(vec![name("bb")]), "E6108", "`bad.csv` has no column `bb`");
+    check("a,a\n1,2\n", |r| r.columns = Columns::Many(vec![name("a")]), "E6108", "`bad.csv` has several columns `a` (0 and 1)");
+    check("1,2\n", |r| r.columns = Columns::Many(vec![name("a")]), "E6110", "column `a` is asked for, but `bad.csv` has no header row");
+    check("a,b\n1,2\n", |r| r.rows = Some((0, Some(9))), "E6111", "rows 0..9 of `bad.csv`, which has 1 row");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn suggests_files_and_columns_that_were_meant() {
     let f = Folder::new("near");
     std::fs::write(f.0.join("diabetes.csv"), "bmi,age\n1,2\n").unwrap();
     let d = f.request("diabetis.csv", |_| {}).unwrap_err();
-    assert_eq!((d.code, d.helps[0].text.as_str()), ("E6001", "did you mean `diabetes.csv`?"));
+    assert_eq!((d.code, d.helps[0].text.as_str()), ("E6101", "did you mean `diabetes.csv`?"));
     assert_eq!(d.labels[0].span.end, 18);
     let d = f.request("diabetes.csv", |r| r.columns = Columns::Many(vec![name("bmj")])).unwrap_err();
     assert_eq!(d.helps.first().map(|h| h.text.as_str()), Some("did you mean `bmi`?"));
@@ -151,8 +151,8 @@ fn reads_npy_in_both_orders() {
     let d = f.load("c.npy", &npy(npyz::Order::C), |r| r.rank = 1).unwrap_err();
     assert_eq!(d.message, "`X` is declared with 1 axis, but `c.npy` has shape [2, 3]");
     let cut = &npy(npyz::Order::C)[..140];
-    assert_eq!(f.load("cut.npy", cut, |_| {}).unwrap_err().code, "E6012");
-    assert_eq!(f.load("no.npy", b"hello", |_| {}).unwrap_err().code, "E6012");
+    assert_eq!(f.load("cut.npy", cut, |_| {}).unwrap_err().code, "E6112");
+    assert_eq!(f.load("no.npy", b"hello", |_| {}).unwrap_err().code, "E6112");
 }
 
 #[test]

@@ -26,16 +26,16 @@ const TRACE: usize = 6;
 /// A diagnostic with its source lines, labels, notes and suggestions; ends with a newline.
 pub fn render(d: &Diagnostic, sources: &Sources, style: Style) -> String {
     let (kind, color) = match d.severity {
-        Severity::Error => ("error", Color::Red),
-        Severity::Warning => ("warning", Color::Yellow),
+        Severity::Error => (ReportKind::Error, Color::Red),
+        Severity::Warning => (ReportKind::Warning, Color::Yellow),
     };
     if sources.text(d.primary.span.file).is_empty() {
-        return bare(d, kind);
+        return bare(d);
     }
     let text = |s: Span| sources.text(s.file);
     let config = Config::default().with_color(style.color).with_index_type(IndexType::Byte).with_tab_width(4);
     let place = |s: Span| (s.file, range(s, text(s)));
-    let mut report = Report::build(ReportKind::Custom(kind, color), place(d.primary.span))
+    let mut report = Report::build(kind, place(d.primary.span))
         .with_config(config)
         .with_code(d.code)
         .with_message(&d.message);
@@ -63,7 +63,7 @@ pub fn render(d: &Diagnostic, sources: &Sources, style: Style) -> String {
     let cache = Texts { sources, parsed: HashMap::new() };
     match report.finish().write(cache, &mut out) {
         Ok(()) => tidy(&String::from_utf8_lossy(&out)),
-        Err(_) => bare(d, kind),
+        Err(_) => bare(d),
     }
 }
 
@@ -93,7 +93,9 @@ fn range(span: Span, text: &str) -> std::ops::Range<usize> {
     start..end.max(start)
 }
 
-fn bare(d: &Diagnostic, kind: &str) -> String {
+/// Without source lines, for a span that is in no known text.
+fn bare(d: &Diagnostic) -> String {
+    let kind = if d.is_error() { "Error" } else { "Warning" };
     let mut out = format!("[{}] {kind}: {}\n", d.code, d.message);
     for n in &d.notes {
         out.push_str(&format!("  note: {n}\n"));

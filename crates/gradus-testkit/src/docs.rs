@@ -1,0 +1,194 @@
+//! Examples in the documentation and in the library's doc comments are run.
+
+use crate::markdown::blocks;
+use crate::{files, root, shown};
+use crate::ui;
+use gradus::{Output, Session, Silent, Status};
+use std::path::Path;
+
+/// Every `opt` block of the documentation runs without complaint, unless it says `codes=…` or is marked `fragment`.
+pub fn documents() -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut count = 0;
+    let mut all = vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("crates/README.md")];
+    all.extend(files(&root().join("docs"), ".md"));
+    for path in all {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for b in blocks(&text).iter().filter(|b| b.language == "opt" && b.attribute("fragment").is_none()) {
+            count += 1;
+            complaints.extend(document(&path, b).err());
+        }
+    }
+    if count == 0 {
+        complaints.push("the documentation has no example".into());
+    }
+    complaints
+}
+
+/// Scripts of the documentation stand in `examples/`, so that they find its data.
+fn document(path: &Path, block: &crate::markdown::Block) -> Result<(), String> {
+    let mut session = Session::builder().build();
+    let script = session.text_in("example.opt", &block.text, root().join("examples"));
+    let outcome = session.test(script, None, &mut Silent);
+    let codes: Vec<&str> = outcome.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.code).collect();
+    let expected: Vec<&str> = block.attribute("codes").map(|c| c.split(',').collect()).unwrap_or_default();
+    if codes == expected && (outcome.status == Status::Done || !expected.is_empty()) {
+        return Ok(());
+    }
+    let text: String = outcome
+        .diagnostics
+        .iter()
+        .chain(outcome.tests.iter().flat_map(|t| &t.diagnostics))
+        .map(|d| gradus::report::render(d, session.sources(), Default::default()))
+        .collect();
+    Err(format!("{}:{}: expected {expected:?}\n{text}", shown(path), block.line + 1))
+}
+
+/// One example of a library item.
+pub struct Example {
+    pub place: String,
+    pub item: String,
+    pub code: String,
+    /// What follows `#>`.
+    pub result: Option<String>,
+}
+
+/// `/// ## example EXPR #> VALUE` lines of the library.
+pub fn library_examples() -> Vec<Example> {
+    let mut out = Vec::new();
+    for path in files(&root().join("stdlib"), ".opt") {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let lines: Vec<&str> = text.lines().collect();
+        for (k, line) in lines.iter().enumerate() {
+            let Some(rest) = line.strip_prefix("/// ## example") else { continue };
+            let item = lines[k..].iter().find(|l| !l.starts_with("///")).copied().unwrap_or("");
+            let item = item.split([' ', '(', '=']).nth(1).unwrap_or("").to_string();
+            let (code, result) = match rest.split_once("#>") {
+                Some((code, result)) => (code.trim(), Some(result.trim().to_string())),
+                None => (rest.trim(), None),
+            };
+            out.push(Example { place: format!("{}:{}", shown(&path), k + 1), item, code: code.to_string(), result });
+        }
+    }
+    out
+}
+
+/// Problems that an example may call `p`: one of them fits its method.
+const PROBLEMS: [&str; 4] = [
+    "problem p = min x: real[3] of sum((x - [1.0, 0.1, -2.0])^2) / 2\n",
+    "problem p = min x: real[3] of sum((x - [1.0, 0.1, -2.0])^2) / 2 + 0.5 * norm1(x)\n",
+    "problem p = min x: real[3] in simplex of sum((x - [1.0, 0.1, -2.0])^2) / 2\n",
+    "problem p = min x: real[3] of sum((x - [1.0, 0.1, -2.0])^2) / 2 subject to total: sum(x) == 1\n",
+];
+
+/// Every example of the library runs, and gives what it says.
+pub fn library() -> Vec<String> {
+    let examples = library_examples();
+    if examples.is_empty() {
+        return vec!["the library has no examples".into()];
+    }
+    examples.iter().filter_map(|e| example(e).err().map(|why| format!("{} ({}): {why}", e.place, e.item))).collect()
+}
+
+fn example(e: &Example) -> Result<(), String> {
+    let module = e.place.trim_start_matches("stdlib/").split(".opt").next().unwrap_or("").to_string();
+    let needs_use = !gradus::stdlib::PRELUDE.contains(&module.as_str());
+    let import = if needs_use { format!("use {}.{{{}}}\n", module.replace('/', "."), e.item) } else { String::new() };
+    let mut last = String::new();
+    let contexts: &[&str] = if e.code.contains("solve p") { &PROBLEMS } else { &[""] };
+    for context in contexts {
+        let script = format!("{import}{context}let example_result = {}\nprint example_result\n{}", e.code, wanted(e));
+        let mut session = Session::builder().build();
+        let file = session.text("example.opt", &script);
+        let outcome = session.run(file, &mut Silent);
+        let printed = outcome.value("example_result").is_some_and(|v| !matches!(v, Output::Opaque(_))) || e.result.is_none();
+        if outcome.status == Status::Done && printed {
+            return Ok(());
+        }
+        last = outcome.diagnostics.iter().map(|d| gradus::report::render(d, session.sources(), Default::default())).collect();
+    }
+    Err(last)
+}
+
+/// The promised result as an assertion, to the digits that it shows.
+fn wanted(e: &Example) -> String {
+    match &e.result {
+        None => String::new(),
+        Some(r) if r == "true" => "assert example_result\n".into(),
+        Some(r) if r == "false" => "assert not example_result\n".into(),
+        Some(r) => {
+            let digits = r.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter_map(|n| n.split_once('.')).map(|(_, d)| d.len()).max();
+            let tolerance = digits.map_or(1e-9, |d| 10f64.powi(-(d as i32)).max(1e-9));
+            format!("assert max(abs(example_result - {r})) <= {tolerance:e}\n")
+        }
+    }
+}
+
+/// Complaints about formatting: the layout of a formatted text is itself.
+pub fn formatting() -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut count = 0;
+    for folder in ["stdlib", "examples", "grammar/ok"] {
+        for path in files(&root().join(folder), ".opt") {
+            count += 1;
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            complaints.extend(formatted(&text, folder != "grammar/ok").err().map(|e| format!("{}: {e}", shown(&path))));
+        }
+    }
+    if count == 0 {
+        complaints.push("there are no scripts to format".into());
+    }
+    complaints
+}
+
+fn formatted(text: &str, must_be_so: bool) -> Result<(), String> {
+    let mut session = Session::builder().build();
+    let a = session.text("a.opt", text);
+    let once = session.format(a).map_err(|d| format!("does not parse: {}", d.first().map_or("", |d| d.message.as_str())))?;
+    let b = session.text("b.opt", &once);
+    let twice = session.format(b).map_err(|_| "its layout does not parse".to_string())?;
+    crate::compare::exact(&once, &twice).map_err(|e| format!("formatting twice differs from once, {e}"))?;
+    if session.syntax_tree(a).0 != session.syntax_tree(b).0 {
+        return Err("formatting changes its meaning".into());
+    }
+    if must_be_so && once != text {
+        return Err("is not in the standard layout (`gradus fmt` makes it so)".into());
+    }
+    Ok(())
+}
+
+/// The pages of codes: the four headings, and an example that gives exactly that code.
+pub fn explain_pages() -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (code, page) in gradus::explain::PAGES {
+        for heading in ["# ", "## What", "## Why", "## Example", "## Fix"] {
+            if !page.lines().any(|l| l.starts_with(heading)) {
+                complaints.push(format!("{code}: the page has no `{heading}`"));
+            }
+        }
+        if !page.starts_with(&format!("# {code}: ")) {
+            complaints.push(format!("{code}: the page does not begin with `# {code}: what it is`"));
+        }
+        complaints.extend(page_example(code, page).err().map(|e| format!("{code}: {e}")));
+    }
+    complaints
+}
+
+/// Codes of mistakes in the compiler cannot be provoked; their pages say so.
+pub fn internal(code: &str) -> bool {
+    code.starts_with("E9")
+}
+
+fn page_example(code: &str, page: &str) -> Result<(), String> {
+    let all = blocks(page);
+    let Some(script) = all.iter().find(|b| b.heading == "Example" && b.language == "opt" && b.attribute("file").is_none()) else {
+        return if internal(code) { Ok(()) } else { Err("no example".into()) };
+    };
+    let attached: Vec<_> = all.iter().filter(|b| b.attribute("file").is_some()).collect();
+    let ran = ui::run(script, &attached)?;
+    let codes: Vec<&str> = ran.places.iter().map(|(_, c)| c.as_str()).collect();
+    if codes.is_empty() || codes.iter().any(|c| *c != code) {
+        return Err(format!("the example gives {codes:?}\n{}", ran.rendered));
+    }
+    Ok(())
+}

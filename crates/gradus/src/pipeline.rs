@@ -1,0 +1,151 @@
+//! The stages in order: text, syntax, check, evaluation (which rewrites, plans and executes through the engine), outcome.
+
+use crate::bindings::{self, Bound};
+use crate::data::Reader;
+use crate::emit::Emit;
+use crate::engine::{CpuEngine, Wanted};
+use crate::host::{Found, SessionHost};
+use crate::options::Options;
+use crate::outcome::{Outcome, Status};
+use crate::sources::Sources;
+use crate::timings::{Stage, Timings};
+use gradus_eval::{Mode, check_script, known_names, run_script};
+use gradus_syntax::{Diagnostic, FileId};
+
+/// What is to be done with a script.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Check,
+    Run,
+    /// With the filter on the names of tests.
+    Test(Option<String>),
+    /// Run, and show the artifacts of these stages.
+    Explain(Vec<String>),
+}
+
+/// One command on one script, from its text to its outcome.
+pub fn run(
+    command: &Command,
+    script: FileId,
+    sources: &mut Sources,
+    reader: &mut Reader,
+    engine: &mut CpuEngine,
+    options: &Options,
+    emit: &mut dyn Emit,
+) -> Outcome {
+    engine.timings = Timings::default();
+    engine.texts.clear();
+    engine.wanted = Wanted { rewrite: shows(command, "rewrite"), plan: shows(command, "plan") };
+    let mut outcome = stages(command, script, sources, reader, engine, options, emit);
+    outcome.timings = std::mem::take(&mut engine.timings);
+    outcome
+}
+
+fn shows(command: &Command, stage: &str) -> bool {
+    matches!(command, Command::Explain(stages) if stages.iter().any(|s| s == stage))
+}
+
+fn stages(
+    command: &Command,
+    script: FileId,
+    sources: &mut Sources,
+    reader: &mut Reader,
+    engine: &mut CpuEngine,
+    options: &Options,
+    emit: &mut dyn Emit,
+) -> Outcome {
+    let text = sources.shared_text(script);
+
+    // syntax
+    let (module, mut diagnostics) = engine.timings.time(Stage::Syntax, |_| gradus_syntax::parse(script, &text));
+    diagnostics.extend(bindings::unknown_names(&module, options));
+
+    // check: names first, then the script evaluated with data of unknown size
+    let unbound = Bound::default();
+    let started = std::time::Instant::now();
+    let settings = eval_options(command, options);
+    let mut host = SessionHost::new(sources, reader, engine, options, &unbound, emit, Mode::Check);
+    diagnostics.extend(gradus_check::check(&module, &known_names(&host)));
+    if !has_errors(&diagnostics) {
+        diagnostics.extend(check_script(&module, &text, &mut host, &settings));
+        host.flush();
+    }
+    merge(&mut diagnostics, std::mem::take(&mut host.found).diagnostics);
+    engine.timings.add(Stage::Check, started.elapsed());
+    if *command == Command::Check || has_errors(&diagnostics) {
+        let status = if options.cancel.is_cancelled() { Status::Interrupted } else { status_of(&diagnostics) };
+        return Outcome::new(status, diagnostics);
+    }
+
+    // data from outside
+    let bound = match engine.timings.time(Stage::Data, |_| bindings::bind(&module, options, reader, sources)) {
+        Ok(bound) => bound,
+        Err(errors) => {
+            diagnostics.extend(errors);
+            return Outcome::new(Status::Failed, diagnostics);
+        }
+    };
+
+    // eval, and through the engine: rewrite, plan, exec
+    let before = engine.timings.total();
+    let started = std::time::Instant::now();
+    let mut host = SessionHost::new(sources, reader, engine, options, &bound, emit, Mode::Run);
+    host.saves = matches!(command, Command::Run);
+    let ended = run_script(&module, &text, &mut host, &settings);
+    host.flush();
+    let found = std::mem::take(&mut host.found);
+    let inner = engine.timings.total().saturating_sub(before);
+    engine.timings.add(Stage::Eval, started.elapsed().saturating_sub(inner));
+    conclude(diagnostics, ended, found)
+}
+
+fn eval_options(command: &Command, options: &Options) -> gradus_eval::Options {
+    let (tests, filter) = match command {
+        Command::Test(filter) => (true, filter.clone()),
+        _ => (false, None),
+    };
+    gradus_eval::Options {
+        seed: options.seed,
+        tests,
+        filter,
+        silent: tests,
+        trace_all: false,
+        stages: matches!(command, Command::Explain(_)),
+    }
+}
+
+/// One list of diagnostics, those of failed tests apart, and the status that follows.
+fn conclude(mut diagnostics: Vec<Diagnostic>, ended: gradus_eval::Outcome, found: Found) -> Outcome {
+    let of_tests: Vec<&Diagnostic> = found.tests.iter().flat_map(|t| &t.diagnostics).collect();
+    let rest: Vec<Diagnostic> = ended.diagnostics.into_iter().filter(|d| !of_tests.contains(&d)).collect();
+    merge(&mut diagnostics, found.diagnostics.into_iter().filter(|d| !of_tests.contains(&d)).collect());
+    merge(&mut diagnostics, rest);
+    let failed = found.tests.iter().any(|t| !t.passed);
+    let status = match status_of(&diagnostics) {
+        _ if ended.cancelled => Status::Interrupted,
+        Status::Done if failed => Status::TestFailed,
+        status => status,
+    };
+    Outcome { values: found.values, solves: found.solves, tests: found.tests, ..Outcome::new(status, diagnostics) }
+}
+
+fn merge(into: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {
+    for d in more {
+        if !into.contains(&d) {
+            into.push(d);
+        }
+    }
+}
+
+fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(Diagnostic::is_error)
+}
+
+/// Failed assertions and certificates (`E8xxx`) alone are a failed test.
+fn status_of(diagnostics: &[Diagnostic]) -> Status {
+    let mut errors = diagnostics.iter().filter(|d| d.is_error()).peekable();
+    if errors.peek().is_none() {
+        return Status::Done;
+    }
+    if errors.all(|d| d.code.starts_with("E8")) { Status::TestFailed } else { Status::Failed }
+}

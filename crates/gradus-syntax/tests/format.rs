@@ -91,12 +91,12 @@ fn comments_and_columns_line_up() {
 
 #[test]
 fn long_lines_are_broken() {
-    let call = format!("let value = function({})", vec!["argument_of_some_length"; 6].join(", "));
-    check(&call, &format!("let value = function(\n  {}\n)\n", vec!["argument_of_some_length"; 6].join(",\n  ")));
-    let sum = format!("let value = {}", vec!["term_of_some_length(x)"; 6].join(" + "));
-    check(&sum, &format!("let value = {}\n", vec!["term_of_some_length(x)"; 6].join("\n  + ")));
-    let problem = format!("problem p = min w: real[d] in simplex of {} subject to cap: w <= 0.1", vec!["w"; 20].join(" + "));
-    check(&problem, &format!("problem p =\n  min w: real[d] in simplex\n  of  {}\n  subject to cap: w <= 0.1\n", vec!["w"; 20].join(" + ")));
+    let call = format!("let value = function({})", ["argument_of_some_length"; 6].join(", "));
+    check(&call, &format!("let value = function(\n  {}\n)\n", ["argument_of_some_length"; 6].join(",\n  ")));
+    let sum = format!("let value = {}", ["term_of_some_length(x)"; 6].join(" + "));
+    check(&sum, &format!("let value = {}\n", ["term_of_some_length(x)"; 6].join("\n  + ")));
+    let problem = format!("problem p = min w: real[d] in simplex of {} subject to cap: w <= 0.1", ["w"; 20].join(" + "));
+    check(&problem, &format!("problem p =\n  min w: real[d] in simplex\n  of  {}\n  subject to cap: w <= 0.1\n", ["w"; 20].join(" + ")));
     let text = format!("let a = \"{}\"", "x".repeat(120));
     check(&text, &format!("let a =\n  \"{}\"\n", "x".repeat(120)));
 }

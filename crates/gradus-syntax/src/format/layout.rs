@@ -10,7 +10,7 @@ pub(super) struct Line {
     pub from: usize,
     pub to: usize,
     pub indent: usize,
-    /// Spaces before each piece but the first.
+    /// Spaces behind each piece; none behind the last.
     gaps: Vec<usize>,
     /// A blank line stands above.
     blank: bool,
@@ -31,11 +31,8 @@ struct Frame {
 impl Line {
     /// The column of a piece on this line.
     fn column(&self, pieces: &[Piece], piece: usize) -> usize {
-        let mut column = self.indent;
-        for at in self.from..piece {
-            column += width(pieces[at].text) + self.gaps[at - self.from];
-        }
-        column
+        let before = pieces[self.from..piece].iter().zip(&self.gaps);
+        self.indent + before.map(|(p, gap)| width(p.text) + gap).sum::<usize>()
     }
 
     /// The width without a comment at its end.
@@ -73,16 +70,16 @@ pub(super) fn lines(pieces: &[Piece]) -> Vec<Line> {
         }
         line_of.resize(to, lines.len());
         lines.push(Line { from: i, to, indent, gaps, blank: pieces[i].breaks > 1 });
-        for at in i..to {
-            if pieces[at].opens() {
-                let body = pieces[at].role == Role::Body;
+        for (at, piece) in pieces.iter().enumerate().take(to).skip(i) {
+            if piece.opens() {
+                let body = piece.role == Role::Body;
                 let hanging = at + 1 == to;
                 let base = indent + INDENT;
                 let cont = if body || hanging { base + INDENT } else { base };
                 frames.push(Frame { base, cont, body, hanging });
-            } else if pieces[at].closes() && frames.len() > 1 {
+            } else if piece.closes() && frames.len() > 1 {
                 frames.pop();
-            } else if pieces[at].start
+            } else if piece.start
                 && let Some(frame) = frames.last_mut()
             {
                 frame.cont = frame.base + INDENT;
@@ -218,11 +215,9 @@ pub(super) fn print(pieces: &[Piece], lines: Vec<Line>) -> String {
             out.push('\n');
         }
         out.extend(std::iter::repeat_n(' ', line.indent));
-        for at in line.from..line.to {
-            out.push_str(pieces[at].text);
-            if at + 1 < line.to {
-                out.extend(std::iter::repeat_n(' ', line.gaps[at - line.from]));
-            }
+        for (piece, &gap) in pieces[line.from..line.to].iter().zip(&line.gaps) {
+            out.push_str(piece.text);
+            out.extend(std::iter::repeat_n(' ', gap));
         }
         out.push('\n');
     }

@@ -43,11 +43,13 @@ fn cuts(pieces: &[Piece], line: &Line) -> Vec<usize> {
             return cuts;
         }
     }
-    if let Some(open) = widest_bracket(pieces, line) {
-        return inside(pieces, open);
+    // The value on a line of its own, where there is nothing better, or where the head of a declaration is what is long.
+    let value = top.iter().copied().find(|&at| pieces[at - 1].is(Tok::Eq));
+    match (widest_bracket(pieces, line), value) {
+        (Some(open), Some(value)) if open < value && !pieces[line.to - 1].opens() => vec![value],
+        (Some(open), _) => inside(pieces, open),
+        (None, value) => value.into_iter().collect(),
     }
-    // The value on a line of its own.
-    top.iter().copied().filter(|&at| at > line.from && pieces[at - 1].is(Tok::Eq) && pieces[at].kind != Kind::Comment).take(1).collect()
 }
 
 /// The pieces of a line, without its first, that stand in no bracket which opens on the line.

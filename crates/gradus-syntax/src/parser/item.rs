@@ -131,7 +131,9 @@ impl Parser<'_> {
 
     /// The token at the cursor lines up with its like above and below.
     pub(super) fn align(&mut self) {
-        self.role(self.at, Role::Align);
+        if matches!(self.kind(), Tok::Eq | Tok::Tilde | Tok::By) {
+            self.role(self.at, Role::Align);
+        }
     }
 
     fn fn_decl(&mut self, what: &str, typed: bool) -> FnDecl {

@@ -206,6 +206,7 @@ impl Parser<'_> {
                     p.at += 1;
                     return (name, Some(p.expr()));
                 }
+                p.align();
                 let value = p.eat(Tok::Eq).then(|| p.expr());
                 (name, value)
             });

@@ -1,8 +1,13 @@
 //! Text to tokens, byte by byte. Never fails: what it cannot read becomes a diagnostic and a best guess.
 
+mod slips;
+mod values;
+
 use crate::diagnostic::Diagnostic;
 use crate::span::{FileId, Span};
 use crate::token::{Tok, Token, Word, classify};
+use values::escape_len;
+pub(crate) use values::{parse_int, parse_real, unquote};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommentKind {
@@ -436,169 +441,8 @@ impl Lexer<'_> {
         self.at += len;
         self.push(kind, start);
     }
-
-    /// An operator of another language: complain once, then go on as if ours had been written.
-    fn slip(&mut self, kind: Tok, len: usize, ours: &str, what: &str) {
-        let start = self.at;
-        self.at += len;
-        let span = self.span(start, self.at);
-        let text = &self.text[start..self.at];
-        let spaced = ours.as_bytes()[0].is_ascii_alphabetic();
-        let pad = |on: bool| if spaced && on { " " } else { "" };
-        let cure = format!("{}{ours}{}", pad(!self.space && kind != Tok::Not), pad(self.peek(0) != b' '));
-        self.report(
-            Diagnostic::error("E0007", span, format!("`{text}` is not an operator of this language"))
-                .at(format!("{what} written `{ours}`"))
-                .fix(format!("write `{ours}`"), span, cure),
-        );
-        let word = if kind == Tok::Name { Word::Mod } else { Word::None };
-        self.push_word(kind, word, start);
-    }
-
-    fn slip_assign(&mut self) {
-        let start = self.at;
-        self.at += 2;
-        let span = self.span(start, self.at);
-        let text = self.text[start..self.at].to_string();
-        self.report(
-            Diagnostic::error("E0007", span, format!("`{text}` is not an operator of this language"))
-                .at("values do not change")
-                .help(format!("give the new value a name with `let`, or in the step of a rule or method write `x <- x {} …`", &text[..1])),
-        );
-        self.push(Tok::Bad, start);
-    }
-
-    /// A run of characters that mean nothing here: one complaint for all of them.
-    fn unknown(&mut self) {
-        let start = self.at;
-        while matches!(self.peek(0), b'$' | b'?' | b'\\' | b'`' | b'|' | 1..=8 | 11..=12 | 14..=31 | 127)
-            || (self.peek(0) == 0 && self.at < self.bytes.len())
-        {
-            self.at += 1;
-        }
-        let shown: String = self.text[start..self.at].chars().take(12).collect();
-        let mut d = Diagnostic::error("E0001", self.span(start, self.at), format!("unexpected `{}`", shown.escape_debug()))
-            .at("this means nothing here");
-        if shown.starts_with('|') {
-            d = d.help("the absolute value is `abs(x)`, a choice is `or`, a pipe is `|>`");
-        }
-        self.report(d);
-        self.push(Tok::Bad, start);
-    }
-
-    /// A character beyond ASCII: a letter starts a name, a look-alike is taken for what it looks like.
-    fn foreign(&mut self) {
-        use Tok::*;
-        let start = self.at;
-        let Some(c) = self.text[start..].chars().next() else { return };
-        if c.is_alphabetic() {
-            return self.word();
-        }
-        self.at += c.len_utf8();
-        if c.is_whitespace() {
-            self.space = true;
-            return;
-        }
-        let twin = match c {
-            '−' | '–' | '—' => Some((Minus, "-")),
-            '×' | '·' | '∙' | '⋅' => Some((Star, "*")),
-            '÷' => Some((Slash, "/")),
-            '≤' => Some((Le, "<=")),
-            '≥' => Some((Ge, ">=")),
-            '≠' => Some((Ne, "!=")),
-            '→' => Some((Arrow, "->")),
-            '←' => Some((LArrow, "<-")),
-            '∈' => Some((In, "in")),
-            '∧' => Some((And, "and")),
-            '∨' => Some((Or, "or")),
-            '¬' => Some((Not, "not")),
-            '’' | '′' | 'ᵀ' | '⊤' => Some((Prime, "'")),
-            '∩' => Some((Amp, "&")),
-            '∼' => Some((Tilde, "~")),
-            '…' => Some((Ellipsis, "...")),
-            _ => None,
-        };
-        let span = self.span(start, self.at);
-        if let Some((kind, ours)) = twin {
-            self.report(
-                Diagnostic::error("E0001", span, format!("`{c}` (U+{:04X}) is not used in this language", c as u32))
-                    .at(format!("it looks like `{ours}`"))
-                    .fix(format!("write `{ours}`"), span, ours),
-            );
-            self.push(kind, start);
-            return;
-        }
-        while let Some(more) = self.text[self.at..].chars().next() {
-            if (more as u32) < 0x80 || more.is_alphabetic() || more.is_whitespace() {
-                break;
-            }
-            self.at += more.len_utf8();
-        }
-        let mut d = Diagnostic::error("E0001", self.span(start, self.at), format!("unexpected `{}` (U+{:04X})", c.escape_debug(), c as u32))
-            .at("this means nothing here");
-        if matches!(c, '“' | '”' | '„' | '‘') {
-            d = d.help("a text stands in straight double quotes, `\"`");
-        }
-        self.report(d);
-        self.push(Bad, start);
-    }
 }
 
 fn ends_operand(kind: Tok) -> bool {
     kind.is_close() || matches!(kind, Tok::Name | Tok::Prime | Tok::Int | Tok::Real | Tok::Str)
-}
-
-/// Length of the escape at the start of `text`; 0 where it is none.
-fn escape_len(text: &str) -> usize {
-    match text.as_bytes().get(1) {
-        Some(b'n' | b't' | b'\\' | b'"') => 2,
-        Some(b'u') => unicode_escape(text).map_or(0, |(_, len)| len),
-        _ => 0,
-    }
-}
-
-fn unicode_escape(text: &str) -> Option<(char, usize)> {
-    let rest = text.strip_prefix("\\u{")?;
-    let close = rest.find('}').filter(|&n| n <= 6)?;
-    let c = char::from_u32(u32::from_str_radix(&rest[..close], 16).ok()?)?;
-    Some((c, 3 + close + 1))
-}
-
-/// The value of a text token: quotes removed, escapes replaced.
-pub(crate) fn unquote(token: &str) -> String {
-    let body = token.get(1..).unwrap_or("");
-    let body = if token.len() > 1 { body.strip_suffix(['"', '\'']).unwrap_or(body) } else { body };
-    if !body.contains('\\') {
-        return body.to_string();
-    }
-    let mut out = String::with_capacity(body.len());
-    let mut rest = body;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let (c, len) = match rest.as_bytes().get(1) {
-            Some(b'n') => ('\n', 2),
-            Some(b't') => ('\t', 2),
-            Some(b'"') => ('"', 2),
-            Some(b'\\') => ('\\', 2),
-            _ => unicode_escape(rest).unwrap_or(('\\', 1)),
-        };
-        out.push(c);
-        rest = &rest[len..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The value of a real literal, `30%` included.
-pub(crate) fn parse_real(text: &str) -> Option<f64> {
-    let (body, percent) = text.strip_suffix('%').map_or((text, false), |b| (b, true));
-    let value: f64 = if body.contains('_') { body.replace('_', "").parse().ok()? } else { body.parse().ok()? };
-    Some(if percent { value / 100.0 } else { value })
-}
-
-/// The value of an integer literal that is exact in f64.
-pub(crate) fn parse_int(text: &str) -> Option<i64> {
-    let value: i64 = if text.contains('_') { text.replace('_', "").parse().ok()? } else { text.parse().ok()? };
-    (value <= 1 << 53).then_some(value)
 }

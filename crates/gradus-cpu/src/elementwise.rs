@@ -4,7 +4,7 @@ use crate::special;
 use gradus_ir::{BinaryOp, UnaryOp};
 use gradus_plan::LaneOp;
 
-#[inline]
+#[inline(always)]
 fn truth(c: bool) -> f64 {
     f64::from(u8::from(c))
 }
@@ -82,7 +82,7 @@ macro_rules! binary_table {
     };
 }
 
-#[inline]
+#[inline(always)]
 fn map1(out: &mut [f64], a: Arg<'_>, f: impl Fn(f64) -> f64) {
     match a {
         Arg::Slice(a) => {
@@ -94,7 +94,7 @@ fn map1(out: &mut [f64], a: Arg<'_>, f: impl Fn(f64) -> f64) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn map2(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, f: impl Fn(f64, f64) -> f64) {
     match (a, b) {
         (Arg::Slice(a), Arg::Slice(b)) => {
@@ -116,7 +116,7 @@ fn map2(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, f: impl Fn(f64, f64) -> f64) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn map3(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'_>, f: impl Fn(f64, f64, f64) -> f64) {
     let n = out.len();
     // The common forms have loops of their own; the others read through a choice that does not change in the loop.
@@ -158,11 +158,12 @@ fn map3(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'_>, f: impl Fn(f64, f64
     }
 }
 
-#[inline]
+#[inline(always)]
 fn select(c: f64, x: f64, y: f64) -> f64 {
     if c != 0.0 { x } else { y }
 }
 
+#[inline(always)]
 fn unary(op: UnaryOp, out: &mut [f64], a: Arg<'_>) {
     macro_rules! go {
         ($f:expr) => {
@@ -172,6 +173,7 @@ fn unary(op: UnaryOp, out: &mut [f64], a: Arg<'_>) {
     unary_table!(op, go)
 }
 
+#[inline(always)]
 fn binary(op: BinaryOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>) {
     macro_rules! go {
         ($f:expr) => {
@@ -191,7 +193,8 @@ fn binary(op: BinaryOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>) {
     binary_table!(op, go)
 }
 
-/// One lane over `out.len()` elements. `out` is none of the operands.
+/// One lane over `out.len()` elements. `out` is none of the operands. Always inlined: `simd` compiles it for several widths.
+#[inline(always)]
 pub(crate) fn lane(op: LaneOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'_>) {
     match op {
         LaneOp::Unary(u) => unary(u, out, a),

@@ -6,6 +6,7 @@ use crate::fused::Source;
 use crate::linalg::Workspace;
 use crate::matmul::{self, Operand};
 use crate::reduce::Acc;
+use crate::simd::Kernels;
 use gradus_ir::Array;
 use gradus_plan::{BLOCK, Block, Func, Instr, Kind, LoopPlan, MatMul, Place, Plan, Scalar};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ struct Memory {
     accs: Vec<Acc>,
     loops: Vec<u32>,
     workspace: Workspace,
+    kernels: Kernels,
 }
 
 /// The address of a base; those of inputs and literals are only read.
@@ -114,6 +116,7 @@ impl Executor {
             accs: Vec::with_capacity(sizes.outs),
             loops: Vec::with_capacity(sizes.depth),
             workspace,
+            kernels: Kernels::detect(),
         });
         Ok(())
     }
@@ -149,6 +152,7 @@ impl Executor {
             accs: &mut m.accs,
             loops: &mut m.loops,
             workspace: &mut m.workspace,
+            kernels: m.kernels,
             control,
             started,
             infinity: None,
@@ -188,6 +192,7 @@ pub(crate) struct Machine<'a> {
     /// Step counters of the loops under way, outermost first.
     pub loops: &'a mut Vec<u32>,
     pub workspace: &'a mut Workspace,
+    pub kernels: Kernels,
     control: &'a Control,
     pub started: Instant,
     /// The first infinity of a search for numbers that are not finite.
@@ -262,7 +267,7 @@ impl Machine<'_> {
             let size = m.a.rows * m.b.cols;
             for k in 0..m.batch {
                 let (a, b) = (a.offset(k as isize * m.a.batch_stride), b.offset(k as isize * m.b.batch_stride));
-                matmul::product(Operand::new(&m.a, a), Operand::new(&m.b, b), out.add(k * size));
+                matmul::product(Operand::new(&m.a, a), Operand::new(&m.b, b), out.add(k * size), &self.kernels);
             }
         }
     }

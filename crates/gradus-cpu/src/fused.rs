@@ -1,7 +1,7 @@
 //! Fused elementwise instructions: a register program over blocks of elements, with strided loads and stores and running
 //! reductions.
 
-use crate::elementwise::{Arg, lane, lane1};
+use crate::elementwise::{Arg, lane1};
 use crate::executor::Machine;
 use crate::reduce;
 use gradus_plan::{BLOCK, Fused, Out, Pattern, Src};
@@ -177,7 +177,7 @@ impl Machine<'_> {
                             let x = self.reduced(f, *src, start, len);
                             let out = std::slice::from_raw_parts_mut(self.at(*place).add(row), n);
                             for (y, x) in out.iter_mut().zip(x.chunks_exact(f.segment)) {
-                                *y = reduce::slice(*op, x);
+                                *y = self.kernels.reduce(*op, x);
                             }
                         }
                     }
@@ -209,7 +209,7 @@ impl Machine<'_> {
                         for o in &f.outs {
                             if let Out::Reduce { src, .. } = o {
                                 let x = self.reduced(f, *src, start, len);
-                                self.accs[k].add(x);
+                                self.accs[k].add(x, &self.kernels);
                                 k += 1;
                             }
                         }
@@ -291,7 +291,8 @@ impl Machine<'_> {
                     Some((last, p)) if last == k => std::slice::from_raw_parts_mut(p, len),
                     _ => self.register(l.dst as usize, len),
                 };
-                lane(l.op, out, self.arg(l.a, start, len), self.arg(l.b, start, len), self.arg(l.c, start, len));
+                let (a, b, c) = (self.arg(l.a, start, len), self.arg(l.b, start, len), self.arg(l.c, start, len));
+                self.kernels.lane(l.op, out, a, b, c);
             }
             direct.is_some()
         }

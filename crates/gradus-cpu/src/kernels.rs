@@ -4,7 +4,7 @@ use crate::control::Fault;
 use crate::executor::Machine;
 use crate::index::{self, Axis, OutOfRange};
 use crate::order::{self, Lines};
-use crate::{linalg, philox, reduce};
+use crate::{linalg, philox};
 use gradus_ir::Origin;
 use gradus_plan::{Call, Func};
 
@@ -38,7 +38,7 @@ impl Machine<'_> {
             };
             let fault = |e: OutOfRange| Fault::Index { origin, index: e.index, len: e.len };
             match c.func {
-                Func::ReduceAxis { op, outer, n, inner } => reduce::middle(op, outer, n, inner, input(0), output(0)),
+                Func::ReduceAxis { op, outer, n, inner } => self.kernels.middle(op, [outer, n, inner], input(0), output(0)),
                 Func::ArgReduce { max, outer, n, inner } => {
                     if !order::arg_reduce(Lines { outer, n, inner }, max, input(0), output(0)) {
                         return Err(Fault::Index { origin, index: 0.0, len: 0 });
@@ -76,15 +76,15 @@ impl Machine<'_> {
                     }
                 }
                 Func::Cholesky { n } => {
-                    let (a, l) = (input(0), output(0));
-                    linalg::cholesky(n, a, l, self.workspace);
+                    let (a, l, t) = (input(0), output(0), work());
+                    linalg::cholesky(n, a, l, t, self.workspace);
                 }
                 Func::TriangularSolve { lower, transposed, n, cols } => {
-                    linalg::triangular_solve(n, cols, lower, transposed, input(0), updated(1));
+                    linalg::triangular_solve(n, cols, lower, transposed, input(0), updated(1), &self.kernels);
                 }
                 Func::Solve { transposed, n, cols } => {
                     let (a, x, t) = (input(0), updated(1), work());
-                    linalg::solve(n, cols, transposed, a, x, t, self.workspace);
+                    linalg::solve(n, cols, transposed, a, x, t, self.workspace, &self.kernels);
                 }
                 Func::Det { n } => {
                     let (a, d, t) = (input(0), output(0), work());

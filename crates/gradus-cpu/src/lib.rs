@@ -17,6 +17,7 @@ mod matmul;
 mod order;
 pub mod philox;
 mod reduce;
+mod simd;
 pub mod special;
 mod trap;
 

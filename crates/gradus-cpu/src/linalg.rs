@@ -4,6 +4,7 @@
 //! of the transpose where that is as good, and of a copy by columns elsewhere.
 
 use dyn_stack::{MemBuffer, MemStack, StackReq};
+use crate::simd::Kernels;
 use faer::dyn_stack;
 use faer::linalg::cholesky::llt::factor as llt;
 use faer::linalg::evd;
@@ -106,18 +107,33 @@ fn by_columns_mut(x: &mut [f64], m: usize, n: usize) -> MatMut<'_, f64> {
     MatMut::from_column_major_slice_mut(x, m, n)
 }
 
-/// The lower factor; NaN in the lower triangle where the matrix is not positive definite. Reads the lower triangle.
-pub(crate) fn cholesky(n: usize, a: &[f64], out: &mut [f64], w: &mut Workspace) {
-    for i in 0..n {
-        out[i * n..i * n + i + 1].copy_from_slice(&a[i * n..i * n + i + 1]);
-        out[i * n + i + 1..(i + 1) * n].fill(0.0);
+/// `out[j, i] = x[i, j]` for a square matrix, in tiles that stay in the cache.
+fn transpose(n: usize, x: &[f64], out: &mut [f64]) {
+    const TILE: usize = 8;
+    for i in (0..n).step_by(TILE) {
+        for j in (0..n).step_by(TILE) {
+            for p in i..(i + TILE).min(n) {
+                for q in j..(j + TILE).min(n) {
+                    out[q * n + p] = x[p * n + q];
+                }
+            }
+        }
     }
+}
+
+/// The lower factor; NaN in the lower triangle where the matrix is not positive definite. Reads the lower triangle.
+/// `work` is `[n, n]`.
+pub(crate) fn cholesky(n: usize, a: &[f64], out: &mut [f64], work: &mut [f64], w: &mut Workspace) {
     let done = if n <= SMALL {
+        out.copy_from_slice(a);
         cholesky_small(n, out)
     } else {
+        transpose(n, a, work);
         let stack = MemStack::new(&mut w.stack);
-        llt::cholesky_in_place(by_rows_mut(out, n, n), Default::default(), Par::Seq, stack, Default::default()).is_ok()
-            && (0..n).all(|i| out[i * n + i].is_finite())
+        let l = by_columns_mut(work, n, n);
+        let ok = llt::cholesky_in_place(l, Default::default(), Par::Seq, stack, Default::default()).is_ok();
+        transpose(n, work, out);
+        ok && (0..n).all(|i| out[i * n + i].is_finite())
     };
     for i in 0..n {
         if !done {
@@ -148,12 +164,12 @@ fn cholesky_small(n: usize, l: &mut [f64]) -> bool {
 }
 
 /// `out` holds the right-hand side, `[n, cols]`, and becomes the solution.
-pub(crate) fn triangular_solve(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f64], out: &mut [f64]) {
+pub(crate) fn triangular_solve(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f64], out: &mut [f64], k: &Kernels) {
     if n * cols == 0 {
         return;
     }
     if cols == 1 || n <= SMALL {
-        return triangular_rows(n, cols, lower, transposed, t, out);
+        return triangular_rows(n, cols, lower, transposed, t, out, k);
     }
     let t = by_rows(t, n, n);
     let x = by_rows_mut(out, n, cols);
@@ -167,7 +183,7 @@ pub(crate) fn triangular_solve(n: usize, cols: usize, lower: bool, transposed: b
 }
 
 /// Substitution that walks rows of `t` and of `x`.
-fn triangular_rows(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f64], x: &mut [f64]) {
+fn triangular_rows(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f64], x: &mut [f64], kernels: &Kernels) {
     let forward = lower != transposed;
     let order = |k: usize| if forward { k } else { n - 1 - k };
     if transposed {
@@ -190,7 +206,7 @@ fn triangular_rows(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f6
         let row = &t[i * n..(i + 1) * n];
         let known = if forward { 0..i } else { i + 1..n };
         if cols == 1 {
-            let s = crate::matmul::dot(&row[known.clone()], &x[known]);
+            let s = kernels.dot(&row[known.clone()], &x[known]);
             x[i] = (x[i] - s) / row[i];
             continue;
         }
@@ -204,7 +220,17 @@ fn triangular_rows(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f6
 }
 
 /// `out` holds the right-hand side and becomes the solution; all infinite where a pivot is zero. `work` is `[n, n]`.
-pub(crate) fn solve(n: usize, cols: usize, transposed: bool, a: &[f64], out: &mut [f64], work: &mut [f64], w: &mut Workspace) {
+#[expect(clippy::too_many_arguments, reason = "sizes, operands, workspaces")]
+pub(crate) fn solve(
+    n: usize,
+    cols: usize,
+    transposed: bool,
+    a: &[f64],
+    out: &mut [f64],
+    work: &mut [f64],
+    w: &mut Workspace,
+    k: &Kernels,
+) {
     if n * cols == 0 {
         return;
     }
@@ -221,7 +247,7 @@ pub(crate) fn solve(n: usize, cols: usize, transposed: bool, a: &[f64], out: &mu
             out.fill(f64::INFINITY);
             return;
         }
-        return triangular_rows(n, cols, false, false, work, out);
+        return triangular_rows(n, cols, false, false, work, out, k);
     }
     // Seen by columns, the copy is the transpose of `a`.
     let stack = MemStack::new(&mut w.stack);

@@ -1,6 +1,7 @@
 //! Matrix products: own loops for vectors and tiny matrices, where a library call costs more than the work, faer's
 //! kernels for the rest.
 
+use crate::simd::Kernels;
 use faer::{Accum, MatMut, MatRef, Par};
 use gradus_plan::Matrix;
 
@@ -26,7 +27,7 @@ const TINY: usize = 600;
 /// `out[rows, cols] = a @ b`, dense row-major.
 ///
 /// SAFETY: the operands and `out` lie in valid memory, and `out` overlaps neither.
-pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64) {
+pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64, kernels: &Kernels) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     if m == 0 || n == 0 {
         return;
@@ -39,19 +40,19 @@ pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64) {
         } else if n == 1 {
             let x = std::slice::from_raw_parts(b.p, k);
             if m == 1 {
-                y[0] = dot(std::slice::from_raw_parts(a.p, k), x);
+                y[0] = kernels.dot(std::slice::from_raw_parts(a.p, k), x);
             } else if a.cs == 1 {
-                rows_times_vector(a.p, a.rs as usize, x, y);
+                kernels.rows(a.p, a.rs as usize, x, y);
             } else {
-                columns_times_vector(a.p, a.cs as usize, x, y);
+                kernels.columns(a.p, a.cs as usize, x, y);
             }
         } else if m == 1 {
             // The transposed problem.
             let x = std::slice::from_raw_parts(a.p, k);
             if b.rs == 1 {
-                rows_times_vector(b.p, b.cs as usize, x, y);
+                kernels.rows(b.p, b.cs as usize, x, y);
             } else {
-                columns_times_vector(b.p, b.rs as usize, x, y);
+                kernels.columns(b.p, b.rs as usize, x, y);
             }
         } else if k == 1 {
             for (i, row) in y.chunks_exact_mut(n).enumerate() {
@@ -80,65 +81,56 @@ pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64) {
     }
 }
 
+/// The functions from here on are always inlined: `simd` compiles them for several widths.
+#[inline(always)]
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut acc = [0.0; 16];
-    let (mut p, mut q) = (a.chunks_exact(16), b.chunks_exact(16));
+    let mut acc = [[0.0f64; 8]; 4];
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    let (mut p, mut q) = (a.chunks_exact(32), b.chunks_exact(32));
     for (x, y) in (&mut p).zip(&mut q) {
-        for k in 0..16 {
-            acc[k] += x[k] * y[k];
+        for (j, acc) in acc.iter_mut().enumerate() {
+            for t in 0..8 {
+                acc[t] += x[8 * j + t] * y[8 * j + t];
+            }
         }
     }
-    for (k, (x, y)) in p.remainder().iter().zip(q.remainder()).enumerate() {
-        acc[k] += x * y;
+    let mut s = [0.0f64; 8];
+    for t in 0..8 {
+        s[t] = (acc[0][t] + acc[1][t]) + (acc[2][t] + acc[3][t]);
     }
-    let mut half = 8;
-    while half > 0 {
-        for k in 0..half {
-            acc[k] += acc[k + half];
+    let (mut p, mut q) = (p.remainder().chunks_exact(8), q.remainder().chunks_exact(8));
+    for (x, y) in (&mut p).zip(&mut q) {
+        for t in 0..8 {
+            s[t] += x[t] * y[t];
         }
-        half /= 2;
     }
-    acc[0]
+    let mut sum = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    for (x, y) in p.remainder().iter().zip(q.remainder()) {
+        sum += x * y;
+    }
+    sum
 }
 
-/// `y[i] = row i . x`, four rows at a time so that `x` is read once for them.
-unsafe fn rows_times_vector(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
+/// `y[i] = row i . x`. Row `i` starts at `i * stride` and has as many elements as `x`.
+#[inline(always)]
+pub(crate) unsafe fn rows_times_vector(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
     let k = x.len();
-    // SAFETY: row `i` starts at `i * stride` and has `k` elements.
+    // SAFETY: the caller's.
     let row = |i: usize| unsafe { std::slice::from_raw_parts(a.add(i * stride), k) };
-    let mut i = 0;
-    while i + 4 <= y.len() {
-        let r = [row(i), row(i + 1), row(i + 2), row(i + 3)];
-        let mut acc = [[0.0f64; 8]; 4];
-        let whole = k / 8 * 8;
-        let mut l = 0;
-        while l < whole {
-            let xs = &x[l..l + 8];
-            for (acc, r) in acc.iter_mut().zip(r) {
-                let rs = &r[l..l + 8];
-                for t in 0..8 {
-                    acc[t] += rs[t] * xs[t];
-                }
-            }
-            l += 8;
-        }
-        for (j, (acc, r)) in acc.iter_mut().zip(r).enumerate() {
-            for t in whole..k {
-                acc[t - whole] += r[t] * x[t];
-            }
-            y[i + j] = ((acc[0] + acc[4]) + (acc[2] + acc[6])) + ((acc[1] + acc[5]) + (acc[3] + acc[7]));
-        }
-        i += 4;
-    }
-    while i < y.len() {
-        y[i] = dot(row(i), x);
-        i += 1;
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = dot(row(i), x);
     }
 }
 
 /// `y = sum x[l] column l`, four columns at a time.
-unsafe fn columns_times_vector(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
+#[inline(always)]
+pub(crate) unsafe fn columns_times_vector(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
     let m = y.len();
+    if (8..=32).contains(&m) {
+        // SAFETY: the caller's.
+        return unsafe { short_columns(a, stride, x, y) };
+    }
     // SAFETY: column `l` starts at `l * stride` and has `m` elements.
     let column = |l: usize, from: usize, n: usize| unsafe { std::slice::from_raw_parts(a.add(l * stride + from), n) };
     // Pieces of `y` that stay in the first-level cache.
@@ -165,5 +157,42 @@ unsafe fn columns_times_vector(a: *const f64, stride: usize, x: &[f64], y: &mut 
             l += 1;
         }
         from += n;
+    }
+}
+
+/// The same for 8 to 32 rows: eight results at a time stay in registers over all columns. The last eight may overlap
+/// those before, and are then computed twice.
+#[inline(always)]
+unsafe fn short_columns(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
+    let m = y.len();
+    let mut from = 0;
+    loop {
+        // SAFETY: eight elements of column `l`, which has `m >= from + 8`.
+        let piece = |l: usize| unsafe { &*a.add(l * stride + from).cast::<[f64; 8]>() };
+        let mut acc = [[0.0f64; 8]; 4];
+        let mut l = 0;
+        while l + 4 <= x.len() {
+            for (j, acc) in acc.iter_mut().enumerate() {
+                let (p, v) = (piece(l + j), x[l + j]);
+                for t in 0..8 {
+                    acc[t] += p[t] * v;
+                }
+            }
+            l += 4;
+        }
+        while l < x.len() {
+            let (p, v) = (piece(l), x[l]);
+            for t in 0..8 {
+                acc[0][t] += p[t] * v;
+            }
+            l += 1;
+        }
+        for t in 0..8 {
+            y[from + t] = (acc[0][t] + acc[1][t]) + (acc[2][t] + acc[3][t]);
+        }
+        if from + 8 == m {
+            return;
+        }
+        from = (from + 8).min(m - 8);
     }
 }

@@ -1,6 +1,7 @@
 //! Reductions in a fixed order: within blocks by eight lanes, over blocks by pairs, so that rounding grows with the
 //! logarithm of the length and never depends on how the work is shared.
 
+use crate::simd::Kernels;
 use crate::special;
 use gradus_ir::ReduceOp;
 
@@ -15,7 +16,7 @@ pub(crate) fn identity(op: ReduceOp) -> f64 {
 }
 
 /// Eight running values side by side, then joined by pairs.
-#[inline]
+#[inline(always)]
 fn lanes(x: &[f64], start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
     let mut acc = [start; 8];
     let mut chunks = x.chunks_exact(8);
@@ -31,10 +32,12 @@ fn lanes(x: &[f64], start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
 }
 
 /// The sum of a short slice.
-pub(crate) fn sum(x: &[f64]) -> f64 {
+#[inline(always)]
+fn sum(x: &[f64]) -> f64 {
     lanes(x, 0.0, |a, b| a + b)
 }
 
+#[inline(always)]
 fn largest(x: &[f64]) -> f64 {
     lanes(x, f64::NEG_INFINITY, special::max)
 }
@@ -91,14 +94,14 @@ impl Acc {
         self.sums.count = 0;
     }
 
-    pub fn add(&mut self, x: &[f64]) {
+    pub fn add(&mut self, x: &[f64], k: &Kernels) {
         match self.op {
-            ReduceOp::Sum => self.sums.add(sum(x)),
-            ReduceOp::Prod => self.value *= lanes(x, 1.0, |a, b| a * b),
-            ReduceOp::Max => self.value = special::max(self.value, largest(x)),
-            ReduceOp::Min => self.value = special::min(self.value, lanes(x, f64::INFINITY, special::min)),
+            ReduceOp::Sum => self.sums.add(k.reduce(self.op, x)),
+            ReduceOp::Prod => self.value *= k.reduce(self.op, x),
+            ReduceOp::Max => self.value = special::max(self.value, k.reduce(self.op, x)),
+            ReduceOp::Min => self.value = special::min(self.value, k.reduce(self.op, x)),
             ReduceOp::LogSumExp => {
-                let top = special::max(self.value, largest(x));
+                let top = special::max(self.value, k.reduce(ReduceOp::Max, x));
                 // Infinite or NaN tops are the answer; subtracting them would make NaN.
                 if top.is_finite() {
                     let mut s = if self.value == top { self.scaled } else { self.scaled * (self.value - top).exp() };
@@ -121,7 +124,8 @@ impl Acc {
     }
 }
 
-/// The reduction of one short slice.
+/// The reduction of one short slice. Always inlined: `simd` compiles it for several widths.
+#[inline(always)]
 pub(crate) fn slice(op: ReduceOp, x: &[f64]) -> f64 {
     match op {
         ReduceOp::Sum => sum(x),
@@ -141,8 +145,9 @@ pub(crate) fn slice(op: ReduceOp, x: &[f64]) -> f64 {
 /// Columns that `middle` treats at a time.
 const WIDTH: usize = 64;
 
-/// `out[o, j]` reduces `x[o, .., j]`: rows are added to rows, by pairs of runs.
-pub(crate) fn middle(op: ReduceOp, outer: usize, n: usize, inner: usize, x: &[f64], out: &mut [f64]) {
+/// `out[o, j]` reduces `x[o, .., j]`: rows are added to rows, by pairs of runs. Always inlined, see `simd`.
+#[inline(always)]
+pub(crate) fn middle(op: ReduceOp, [outer, n, inner]: [usize; 3], x: &[f64], out: &mut [f64]) {
     if n == 0 {
         out.fill(identity(op));
         return;
@@ -153,7 +158,7 @@ pub(crate) fn middle(op: ReduceOp, outer: usize, n: usize, inner: usize, x: &[f6
             let width = WIDTH.min(inner - from);
             let target = &mut out[from..from + width];
             match op {
-                ReduceOp::Sum => column_sums(x, 0, n, inner, from, target),
+                ReduceOp::Sum => column_sums(x, n, inner, from, target),
                 ReduceOp::Prod => columns(x, n, inner, from, target, 1.0, |a, b| a * b),
                 ReduceOp::Max => columns(x, n, inner, from, target, f64::NEG_INFINITY, special::max),
                 ReduceOp::Min => columns(x, n, inner, from, target, f64::INFINITY, special::min),
@@ -177,6 +182,7 @@ pub(crate) fn middle(op: ReduceOp, outer: usize, n: usize, inner: usize, x: &[f6
     }
 }
 
+#[inline(always)]
 fn columns(x: &[f64], n: usize, inner: usize, from: usize, out: &mut [f64], start: f64, f: impl Fn(f64, f64) -> f64) {
     out.fill(start);
     for r in 0..n {
@@ -186,23 +192,43 @@ fn columns(x: &[f64], n: usize, inner: usize, from: usize, out: &mut [f64], star
     }
 }
 
-/// Sums of rows `from_row..to_row`: halves are summed apart, short runs in order.
-fn column_sums(x: &[f64], from_row: usize, to_row: usize, inner: usize, from: usize, out: &mut [f64]) {
-    if to_row - from_row <= 64 {
-        out.fill(0.0);
-        for r in from_row..to_row {
-            for (t, v) in out.iter_mut().zip(&x[r * inner + from..]) {
+/// Rows that are added in order before runs are added by pairs.
+const RUN: usize = 64;
+
+/// Sums of columns: runs of rows in order, the runs like the digits of a binary counter.
+#[inline(always)]
+fn column_sums(x: &[f64], n: usize, inner: usize, from: usize, out: &mut [f64]) {
+    let width = out.len();
+    if n <= RUN {
+        return columns(x, n, inner, from, out, 0.0, |a, b| a + b);
+    }
+    // Enough levels for any number of rows that memory can hold.
+    let mut partial = [[0.0f64; WIDTH]; 40];
+    let (mut row, mut count) = (0usize, 0u64);
+    while row < n {
+        let mut sum = [0.0f64; WIDTH];
+        for r in row..(row + RUN).min(n) {
+            for (t, v) in sum[..width].iter_mut().zip(&x[r * inner + from..][..width]) {
                 *t += v;
             }
         }
-        return;
+        let mut level = 0;
+        while count >> level & 1 == 1 {
+            for (t, v) in sum[..width].iter_mut().zip(&partial[level]) {
+                *t += v;
+            }
+            level += 1;
+        }
+        partial[level] = sum;
+        count += 1;
+        row += RUN;
     }
-    let half = from_row + (to_row - from_row) / 2;
-    column_sums(x, from_row, half, inner, from, out);
-    let mut other = [0.0; WIDTH];
-    let other = &mut other[..out.len()];
-    column_sums(x, half, to_row, inner, from, other);
-    for (t, v) in out.iter_mut().zip(other) {
-        *t += *v;
+    out.fill(0.0);
+    for (level, p) in partial.iter().enumerate() {
+        if count >> level & 1 == 1 {
+            for (t, v) in out.iter_mut().zip(p) {
+                *t += v;
+            }
+        }
     }
 }

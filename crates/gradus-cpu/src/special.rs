@@ -3,20 +3,20 @@
 use std::f64::consts::PI;
 
 /// `1 / (1 + exp(-x))` with full relative precision on both sides.
-#[inline]
+#[inline(always)]
 pub fn sigmoid(x: f64) -> f64 {
     let e = (-x.abs()).exp();
     (if x >= 0.0 { 1.0 } else { e }) / (1.0 + e)
 }
 
 /// `log(1 + exp(x))`.
-#[inline]
+#[inline(always)]
 pub fn softplus(x: f64) -> f64 {
     // A NaN must not be lost in the maximum.
     if x.is_nan() { x } else { x.max(0.0) + (-x.abs()).exp().ln_1p() }
 }
 
-#[inline]
+#[inline(always)]
 pub fn sign(x: f64) -> f64 {
     if x > 0.0 {
         1.0
@@ -29,25 +29,25 @@ pub fn sign(x: f64) -> f64 {
 }
 
 /// The maximum that keeps a NaN.
-#[inline]
+#[inline(always)]
 pub fn max(a: f64, b: f64) -> f64 {
     if a > b || a.is_nan() { a } else { b }
 }
 
 /// The minimum that keeps a NaN.
-#[inline]
+#[inline(always)]
 pub fn min(a: f64, b: f64) -> f64 {
     if a < b || a.is_nan() { a } else { b }
 }
 
 /// `x - y floor(x / y)`: the result has the sign of `y`.
-#[inline]
+#[inline(always)]
 pub fn modulo(x: f64, y: f64) -> f64 {
     x - y * (x / y).floor()
 }
 
 /// Powers; small whole exponents by multiplication.
-#[inline]
+#[inline(always)]
 pub fn pow(x: f64, y: f64) -> f64 {
     if y == 2.0 {
         x * x

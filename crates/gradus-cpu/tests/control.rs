@@ -159,7 +159,7 @@ fn the_first_nan_tells_its_step() {
     let mut g = Graph::new();
     let x = g.param(Ty::real(Shape::of(&[3])), Origin::default());
     let out = repeat(&mut g, x, 5, |b, _, c| {
-        let inner = repeat(b.graph, c, 4, |b, i, c| {
+        repeat(b.graph, c, 4, |b, i, c| {
             let one = b.real(0.1).unwrap();
             let step = b.sub(c, one).unwrap();
             let bound = b.int(100).unwrap();
@@ -169,8 +169,7 @@ fn the_first_nan_tells_its_step() {
             let zero = b.real(0.0).unwrap();
             let nothing = b.mul(root, zero).unwrap();
             b.add(next, nothing).unwrap()
-        });
-        inner
+        })
     });
     g.outputs = vec![out];
     // 1 - 0.1 k < 0 first at the eleventh subtraction (k = 10 leaves a rounding error above zero): step 2 of outer step 2.

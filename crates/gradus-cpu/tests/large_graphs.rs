@@ -79,13 +79,8 @@ impl Gen {
                     }
                 }
                 let n = if self.rng.chance(40) { n } else { self.squash(n) };
-                if self.rng.chance(30) {
-                    let n = self.squash(n);
-                    self.push(n);
-                } else {
-                    let n = self.squash(n);
-                    self.push(n);
-                }
+                let n = self.squash(n);
+                self.push(n);
             }
             4 => {
                 if d.is_empty() {

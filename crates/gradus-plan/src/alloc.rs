@@ -232,7 +232,7 @@ impl Space {
 /// a page are padded so that equal indices of neighbours do not fall on the same cache set.
 fn room(len: usize) -> usize {
     let r = len.next_multiple_of(ALIGN);
-    if r % 512 == 0 { r + ALIGN } else { r }
+    if r.is_multiple_of(512) { r + ALIGN } else { r }
 }
 
 fn is_small(len: usize) -> bool {

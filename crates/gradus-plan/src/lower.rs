@@ -96,7 +96,7 @@ impl Lower<'_> {
                 self.call1(id, Func::ArgSort { descending: *descending, outer, n, inner }, 2 * n)
             }
             Op::DiagMatrix => self.call1(id, Func::DiagMatrix { n: dims[0] }, 0),
-            Op::Cholesky => self.call1(id, Func::Cholesky { n: dims[0] }, 0),
+            Op::Cholesky => self.call1(id, Func::Cholesky { n: dims[0] }, dims[0] * dims[0]),
             Op::TriangularSolve { lower, transposed } => {
                 let cols = self.dims(node.inputs[1])?.get(1).copied().unwrap_or(1);
                 let func = Func::TriangularSolve { lower: *lower, transposed: *transposed, n: dims[0], cols };

@@ -7,10 +7,11 @@ use gradus::{Outcome, Session, Silent, Status};
 
 pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
     let mut session = output::session(&args.session);
-    let (mut code, mut passed, mut failed) = (0, 0, 0);
+    let (mut code, mut passed, mut failed, mut wrong) = (0, 0, 0, 0);
     for path in &args.files {
         let Some(script) = output::open(&mut session, path) else {
             code = output::worse(code, 1);
+            wrong += 1;
             continue;
         };
         let outcome = session.test(script, args.filter.as_deref(), &mut Silent);
@@ -23,6 +24,7 @@ pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
         passed += outcome.tests.iter().filter(|t| t.passed).count();
         failed += outcome.tests.iter().filter(|t| !t.passed).count();
         code = output::worse(code, outcome.status.exit_code());
+        wrong += usize::from(outcome.status == Status::Failed);
         if outcome.status == Status::Interrupted {
             break;
         }
@@ -34,10 +36,12 @@ pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
         }
         return code;
     }
-    if passed + failed == 0 {
-        return code;
-    }
-    println!("{passed} passed, {failed} failed");
+    let scripts = match wrong {
+        0 => String::new(),
+        1 => ", 1 script is wrong".into(),
+        n => format!(", {n} scripts are wrong"),
+    };
+    println!("{passed} passed, {failed} failed{scripts}");
     code
 }
 

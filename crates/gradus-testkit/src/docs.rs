@@ -81,6 +81,28 @@ const PROBLEMS: [&str; 4] = [
     "problem p = min x: real[3] of sum((x - [1.0, 0.1, -2.0])^2) / 2 subject to total: sum(x) == 1\n",
 ];
 
+/// Data that an example may mention.
+const GIVEN: [(&str, &str); 4] = [
+    ("X", "let X = normal(key(3), 400, 3)\n"),
+    ("y", "let y = normal(key(4), 400)\n"),
+    ("x", "let x = normal(key(5), 8, 64)\n"),
+    ("t", "let t = [i mod 10 for i in 0..8]\n"),
+];
+
+/// Names that a library module declares.
+fn items(module: &str) -> Vec<String> {
+    let text = gradus::stdlib::MODULES.iter().find(|(n, _)| *n == module).map(|(_, t)| *t).unwrap_or("");
+    let declared = |l: &str| {
+        let (word, rest) = l.split_once(' ')?;
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        (ITEMS.contains(&word) && !name.is_empty()).then_some(name)
+    };
+    text.lines().filter_map(declared).collect()
+}
+
+/// Words that begin a declaration of the library.
+pub const ITEMS: [&str; 9] = ["fn", "set", "term", "rule", "schedule", "stop", "method", "type", "problem"];
+
 /// Every example of the library runs, and gives what it says.
 pub fn library() -> Vec<String> {
     let examples = library_examples();
@@ -93,11 +115,17 @@ pub fn library() -> Vec<String> {
 fn example(e: &Example) -> Result<(), String> {
     let module = e.place.trim_start_matches("stdlib/").split(".opt").next().unwrap_or("").to_string();
     let needs_use = !gradus::stdlib::PRELUDE.contains(&module.as_str());
-    let import = if needs_use { format!("use {}.{{{}}}\n", module.replace('/', "."), e.item) } else { String::new() };
+    let import = if needs_use { format!("use {}.{{{}}}\n", module.replace('/', "."), items(&module).join(", ")) } else { String::new() };
+    let words: Vec<&str> = e.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    let given: String = GIVEN.iter().filter(|(name, _)| words.contains(name)).map(|(_, line)| *line).collect();
     let mut last = String::new();
     let contexts: &[&str] = if e.code.contains("solve p") { &PROBLEMS } else { &[""] };
     for context in contexts {
-        let script = format!("{import}{context}let example_result = {}\nprint example_result\n{}", e.code, wanted(e));
+        let code = match e.code.starts_with("let ") {
+            true => format!("{}\n", e.code),
+            false => format!("let example_result = {}\nprint example_result\n{}", e.code, wanted(e)),
+        };
+        let script = format!("{import}{given}{context}{code}");
         let mut session = Session::builder().build();
         let file = session.text("example.opt", &script);
         let outcome = session.run(file, &mut Silent);
@@ -174,9 +202,9 @@ pub fn explain_pages() -> Vec<String> {
     complaints
 }
 
-/// Codes of mistakes in the compiler cannot be provoked; their pages say so.
+/// Codes of mistakes in the compiler cannot be provoked, nor that of a text of 4 GB; their pages say so.
 pub fn internal(code: &str) -> bool {
-    code.starts_with("E9")
+    code.starts_with("E9") || code == "E0006"
 }
 
 fn page_example(code: &str, page: &str) -> Result<(), String> {

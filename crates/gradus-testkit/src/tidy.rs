@@ -1,6 +1,6 @@
 //! The order of the project: edges between crates, sizes, headers, codes.
 
-use crate::docs::internal;
+use crate::docs::{ITEMS, internal};
 use crate::{files, root, shown};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -122,6 +122,8 @@ pub fn no_panics() -> Vec<String> {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             for (k, line) in without_tests(&text).lines().enumerate() {
                 let code = line.split("//").next().unwrap_or("");
+                // A parser's own `self.expect` is no `Option::expect`.
+                let code = code.replace("self.expect(", "");
                 if !harness && words.iter().any(|w| code.contains(w)) {
                     complaints.push(format!("{}:{}: {}", shown(&file), k + 1, line.trim()));
                 }
@@ -193,12 +195,11 @@ pub fn library() -> Vec<String> {
     for missing in on_disk.symmetric_difference(&embedded) {
         complaints.push(format!("stdlib/{missing}.opt and the table in crates/gradus/src/stdlib.rs disagree"));
     }
-    const ITEMS: [&str; 9] = ["fn ", "set ", "term ", "rule ", "schedule ", "stop ", "method ", "type ", "problem "];
     for path in files(&folder, ".opt") {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let mut before = "";
         for (k, line) in text.lines().enumerate() {
-            if ITEMS.iter().any(|i| line.starts_with(i)) && !before.starts_with("///") {
+            if line.split_once(' ').is_some_and(|(word, _)| ITEMS.contains(&word)) && !before.starts_with("///") {
                 complaints.push(format!("{}:{}: no doc comment: {line}", shown(&path), k + 1));
             }
             before = line;

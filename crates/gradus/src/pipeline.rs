@@ -65,9 +65,14 @@ fn stages(
     let started = std::time::Instant::now();
     let settings = eval_options(command, options);
     let mut host = SessionHost::new(sources, reader, engine, options, &unbound, emit, Mode::Check);
+    let broken = has_errors(&diagnostics);
     diagnostics.extend(gradus_check::check(&module, &known_names(&host)));
-    if !has_errors(&diagnostics) {
-        diagnostics.extend(check_script(&module, &text, &mut host, &settings));
+    if !broken {
+        // The evaluator meets wrong names again; each place is told once.
+        let found = check_script(&module, &text, &mut host, &settings);
+        let new = found.into_iter().filter(|d| !diagnostics.iter().any(|e| e.is_error() && e.primary.span == d.primary.span));
+        let new: Vec<Diagnostic> = new.collect();
+        diagnostics.extend(new);
         host.flush();
     }
     merge(&mut diagnostics, std::mem::take(&mut host.found).diagnostics);

@@ -34,13 +34,26 @@ fn pair(tokens: &mut [Token]) -> bool {
     open.is_empty()
 }
 
+/// The complaints, up to a number that helps.
+struct Reports<'a>(&'a mut Vec<Diagnostic>);
+
+impl Reports<'_> {
+    fn push(&mut self, d: Diagnostic) {
+        if self.0.len() < 100 {
+            self.0.push(d);
+        }
+    }
+}
+
 struct Open {
     token: Token,
     /// Indentation of the line it stands on.
     indent: usize,
 }
 
-fn repair(file: FileId, text: &str, tokens: &[Token], diagnostics: &mut Vec<Diagnostic>) -> Vec<Token> {
+fn repair(file: FileId, text: &str, tokens: &[Token], reports: &mut Vec<Diagnostic>) -> Vec<Token> {
+    let mut diagnostics = Reports(reports);
+    let diagnostics = &mut diagnostics;
     let mut out: Vec<Token> = Vec::with_capacity(tokens.len() + 4);
     let mut open: Vec<Open> = Vec::new();
     let mut indent = 0;
@@ -124,7 +137,7 @@ fn opener_of(closer: Tok) -> Tok {
     }
 }
 
-fn unclosed(file: FileId, o: &Open, diagnostics: &mut Vec<Diagnostic>) {
+fn unclosed(file: FileId, o: &Open, diagnostics: &mut Reports) {
     let span = Span::new(file, o.token.start as usize, o.token.end as usize);
     let (open, close) = (o.token.kind.spelling(), o.token.kind.closer().spelling());
     diagnostics.push(

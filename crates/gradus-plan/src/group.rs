@@ -153,7 +153,15 @@ impl Lower<'_> {
     pub(crate) fn reduce(&mut self, id: NodeId, op: ReduceOp, axes: &[usize]) -> Result<(), PlanError> {
         let u = self.rep(self.graph.node(id).inputs[0]);
         let dims = self.dims(u)?;
-        let Some(segment) = suffix(&dims, axes) else { return self.reduce_axes(id, op, axes) };
+        if self.open_member(u, &dims).is_none() && self.reduce_in_memory_order(id, u, op, axes)? {
+            return Ok(());
+        }
+        let Some(segment) = suffix(&dims, axes) else {
+            let v = self.dense(u)?;
+            let out = self.reduce_axes(id, op, v, axes, true)?;
+            self.values[id.index()] = Some(Value::View(out));
+            return Ok(());
+        };
         let mut target = None;
         if self.p.options.fuse
             && let Some(g) = self.open_member(u, &dims)
@@ -168,7 +176,7 @@ impl Lower<'_> {
                     self.groups[g].as_ref().is_some_and(|x| {
                         x.dims == dims
                             && x.segment.is_none_or(|s| s == segment)
-                            && x.members.iter().any(|m| {
+                            && x.members.iter().chain(x.reduces.iter().map(|(r, _)| r)).any(|m| {
                                 self.graph.node(*m).inputs.iter().any(|i| self.rep(*i) == u)
                             })
                     })

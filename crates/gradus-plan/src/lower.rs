@@ -1,7 +1,7 @@
 //! Ops that are kernels of their own: products, reductions over other than the last axes, indexing, factorizations.
 
 use crate::PlanError;
-use crate::plan::{Call, Func, Kind, MatMul, Matrix, Tensor};
+use crate::plan::{Access, Call, Func, Fused, Kind, MatMul, Matrix, Out, Src, Tensor};
 use crate::region::{Lower, Value};
 use crate::view::View;
 use gradus_ir::{NodeId, Op, ReduceOp};
@@ -187,10 +187,47 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// A reduction that is not over the last axes: one run of neighbouring axes after the other, from the last.
-    pub(crate) fn reduce_axes(&mut self, id: NodeId, op: ReduceOp, axes: &[usize]) -> Result<(), PlanError> {
+    /// A reduction of a permuted view of dense memory: made in the order of memory, where the result's axes come out in
+    /// another order if need be. False where the operand is something else.
+    pub(crate) fn reduce_in_memory_order(
+        &mut self,
+        id: NodeId,
+        u: NodeId,
+        op: ReduceOp,
+        axes: &[usize],
+    ) -> Result<bool, PlanError> {
+        let Value::View(v) = self.value(u)? else { return Ok(false) };
+        if v.is_dense() {
+            return Ok(false);
+        }
+        let mut perm: Vec<usize> = (0..v.dims.len()).collect();
+        perm.sort_by_key(|&k| std::cmp::Reverse(v.strides[k]));
+        let w = v.permute(&perm);
+        if !w.is_dense() {
+            return Ok(false);
+        }
+        let mapped: Vec<usize> = (0..perm.len()).filter(|k| axes.contains(&perm[*k])).collect();
+        let kept: Vec<usize> = perm.iter().copied().filter(|k| !axes.contains(k)).collect();
+        let in_order = kept.is_sorted();
+        let out = self.reduce_axes(id, op, w, &mapped, in_order)?;
+        // Axis k of the result is the k-th smallest of the kept axes.
+        let mut back: Vec<usize> = (0..kept.len()).collect();
+        back.sort_by_key(|&k| kept[k]);
+        self.values[id.index()] = Some(Value::View(out.permute(&back)));
+        Ok(true)
+    }
+
+    /// Reduces a dense view: one run of neighbouring axes after the other, from the last. The result goes where the node's
+    /// value is wanted if `final_place`.
+    pub(crate) fn reduce_axes(
+        &mut self,
+        id: NodeId,
+        op: ReduceOp,
+        mut v: View,
+        axes: &[usize],
+        final_place: bool,
+    ) -> Result<View, PlanError> {
         let node = self.graph.node(id);
-        let mut v = self.dense(node.inputs[0])?;
         let mut left: Vec<usize> = axes.to_vec();
         while let Some(&end) = left.last() {
             let mut start = end;
@@ -204,18 +241,34 @@ impl Lower<'_> {
             let inner: usize = v.dims[end + 1..].iter().product();
             let mut dims = v.dims.clone();
             dims.drain(start..=end);
-            let out = if left.is_empty() { self.output(id)? } else { View::dense(self.p.buffer(outer * inner), &dims) };
-            let call = Call {
-                func: Func::ReduceAxis { op, outer, n, inner },
-                inputs: smallvec![tensor(&v)],
-                outputs: smallvec![tensor(&out)],
-                work: None,
+            let out = if left.is_empty() && final_place {
+                self.output(id)?
+            } else {
+                View::dense(self.p.buffer(outer * inner), &dims)
             };
-            self.emit(Kind::Call(call), node.origin, node.op.name());
+            let kind = if inner == 1 {
+                Kind::Fused(Fused {
+                    dims: v.dims.to_vec(),
+                    count: v.count(),
+                    inputs: vec![Access { place: v.place, pattern: v.pattern() }],
+                    program: Vec::new(),
+                    registers: 0,
+                    outs: vec![Out::Reduce { op, src: Src::In(0), place: out.place }],
+                    segment: n,
+                    rows: outer,
+                })
+            } else {
+                Kind::Call(Call {
+                    func: Func::ReduceAxis { op, outer, n, inner },
+                    inputs: smallvec![tensor(&v)],
+                    outputs: smallvec![tensor(&out)],
+                    work: None,
+                })
+            };
+            self.emit(kind, node.origin, node.op.name());
             v = out;
         }
-        self.values[id.index()] = Some(Value::View(v));
-        Ok(())
+        Ok(v)
     }
 
     fn matmul(&mut self, id: NodeId) -> Result<(), PlanError> {

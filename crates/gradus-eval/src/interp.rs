@@ -210,6 +210,10 @@ impl<'h> Interp<'h> {
         };
         if !missing.is_empty() {
             let (graph, inputs) = self.closed_graph(&missing)?;
+            if self.options.stages && !graph.is_empty() {
+                let title = self.text_at(span).unwrap_or("value").lines().next().unwrap_or_default().to_string();
+                self.stage("ir", &title, &graph);
+            }
             let outs = match self.host.engine().run(&graph, &inputs) {
                 Ok(outs) => outs,
                 Err(fault) => return Err(self.fault(fault)),

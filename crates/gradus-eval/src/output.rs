@@ -50,8 +50,49 @@ impl Interp<'_> {
 
     /// Show a graph to whoever asked for the stages.
     pub fn stage(&mut self, stage: &'static str, title: &str, g: &Graph) {
-        if self.options.stages {
+        // A check traces the same graphs with symbolic sizes; they are shown once, as they are run.
+        if self.options.stages && self.mode == Mode::Run {
             self.host.emit(Event::Stage { stage, title: title.to_string(), text: g.to_string() });
+        }
+    }
+
+    /// The stage `types`: what each name of the script is, with symbolic shapes, and what is known of each problem.
+    pub fn types_stage(&mut self, module: usize) {
+        if !self.options.stages {
+            return;
+        }
+        let names: Vec<(Arc<str>, Value)> =
+            self.modules.get(module).map(|m| m.names.iter().map(|(n, v)| (n.clone(), v.clone())).collect()).unwrap_or_default();
+        let mut text = String::new();
+        for (n, v) in names {
+            if &*n == "seed" {
+                continue;
+            }
+            text.push_str(&format!("{n}: {}\n", self.describe(&v)));
+        }
+        self.host.emit(Event::Stage { stage: "types", title: "script".into(), text });
+    }
+
+    /// The type of a value in words.
+    pub fn describe(&self, v: &Value) -> String {
+        match v {
+            Value::Num(_) | Value::List(_) | Value::Typed(_) => match self.type_tree(v, Span::default()) {
+                Ok(t) => t.describe(),
+                Err(_) => v.kind().into(),
+            },
+            Value::Record(f) => {
+                let fields: Vec<String> = f.iter().map(|(n, v)| format!("{n}: {}", self.describe(v))).collect();
+                format!("{{{}}}", fields.join(", "))
+            }
+            Value::Str(_) => "string".into(),
+            Value::ProblemDecl(d) => format!("problem({})", params_of(&d.decl.params)),
+            Value::Fn(f) => match &**f {
+                crate::value::Function::Closure { params, .. } => format!("function({})", params_of(params)),
+                _ => "function".into(),
+            },
+            Value::Set(s) => format!("set {}", s.describe()),
+            Value::Term(t) => format!("term {}", t.describe()),
+            other => other.kind().trim_start_matches("a ").trim_start_matches("an ").into(),
         }
     }
 }
@@ -65,4 +106,9 @@ pub(crate) fn collect(v: &Value, out: &mut Vec<crate::value::Num>) {
         Value::Typed(t) => collect(&t.value, out),
         _ => {}
     }
+}
+
+fn params_of(params: &[gradus_syntax::ast::Param]) -> String {
+    let names: Vec<&str> = params.iter().map(|p| &*p.name.name).collect();
+    names.join(", ")
 }

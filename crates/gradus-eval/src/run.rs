@@ -22,6 +22,7 @@ pub fn check_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options:
         i.diagnostics.push(*d);
     }
     i.check_functions(m, ast);
+    i.types_stage(m);
     i.diagnostics
 }
 

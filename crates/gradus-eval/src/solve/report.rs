@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Violations above this (relative to the point) mean that the constraints do not hold.
 const FEASIBLE: f64 = 1e-6;
 
+/// A residual above this (relative to the value and the point) is not what convergence leaves.
+const STALLED: f64 = 1e-4;
+
 /// Everything measured after the stages have run, still as nodes.
 pub struct Finished {
     pub x: Value,
@@ -201,6 +204,14 @@ impl Interp<'_> {
         } else if c == code::RUNNING && last.limit.known() != Some(steps as i64) {
             status = "step limit";
         }
+        if status == "converged" && c == code::CONVERGED && self.is_stalled(&fin)? {
+            status = "stalled";
+            self.warn(
+                Diagnostic::warning("W7004", span, "the method stopped before the conditions of optimality held")
+                    .at("no progress was possible, but the residual is not small")
+                    .help("start elsewhere with `from`, rescale the problem, or choose another method with `by`"),
+            );
+        }
         if status == "step limit" {
             self.warn_limit(r, &fin, steps, split)?;
         }
@@ -248,7 +259,34 @@ impl Interp<'_> {
                 return Err(self.nonfinite(&graph, &inputs, steps, span));
             }
         }
+        // A line search may stand still before a NaN; that is not convergence either.
+        if self.known_scalar(fin.value)?.is_nan() {
+            let steps = match fin.runs.last() {
+                Some((_, ran)) => self.known_scalar(ran.steps)?,
+                None => 0.0,
+            };
+            return Err(self.nonfinite(&graph, &inputs, steps, span));
+        }
         Ok(())
+    }
+
+    /// Did the method stop by its own test where the natural residual says otherwise?
+    fn is_stalled(&mut self, fin: &Finished) -> Eval<bool> {
+        let Some(k) = fin.kkt else { return Ok(false) };
+        let residual = self.known_scalar(k)?;
+        let value = self.known_scalar(fin.value)?;
+        Ok(!(residual <= STALLED * value.abs().max(self.scale(fin)?)))
+    }
+
+    /// The size of the point: its largest entry, and at least one.
+    fn scale(&mut self, fin: &Finished) -> Eval<f64> {
+        let mut scale: f64 = 1.0;
+        for n in self.leaves(&fin.x, Span::default())? {
+            for v in self.force(n)?.data.iter() {
+                scale = scale.max(v.abs());
+            }
+        }
+        Ok(scale)
     }
 
     fn nonfinite(&mut self, graph: &gradus_ir::Graph, inputs: &[Array], steps: f64, span: Span) -> Stop {
@@ -281,12 +319,7 @@ impl Interp<'_> {
 
     /// Names and amounts of what is violated.
     fn violated(&mut self, fin: &Finished) -> Eval<Vec<(Arc<str>, f64)>> {
-        let mut scale: f64 = 1.0;
-        for n in self.leaves(&fin.x, Span::default())? {
-            for v in self.force(n)?.data.iter() {
-                scale = scale.max(v.abs());
-            }
-        }
+        let scale = self.scale(fin)?;
         let mut out = Vec::new();
         for (name, v) in &fin.violations {
             let a = self.known_scalar(*v)?;

@@ -306,7 +306,12 @@ impl Machine<'_> {
                 }
                 self.block_of(&l.body)?;
                 for (from, to, len) in &l.copies {
-                    std::ptr::copy(self.at(*from), self.at(*to), *len);
+                    let (from, to) = (self.at(*from), self.at(*to));
+                    if *len == 1 {
+                        *to = *from;
+                    } else {
+                        std::ptr::copy(from, to, *len);
+                    }
                 }
                 done += 1;
             }

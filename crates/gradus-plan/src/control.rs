@@ -166,6 +166,7 @@ impl Lower<'_> {
         let mut cond_params = vec![index_value];
         let mut changing: Vec<Carry> = Vec::new();
         let mut targets: Vec<Option<View>> = Vec::new();
+        let mut starts = Vec::new();
         for k in 0..l.carries {
             let param = body.params()[1 + k];
             let value = if reps[body.outputs[k].index()] == param {
@@ -177,7 +178,7 @@ impl Lower<'_> {
                 let init = self.value(node.inputs[k])?;
                 let (a, b) = (self.p.buffer(len), self.p.buffer(len));
                 let now = View::dense(a, &dims);
-                self.copy(&init, &now, origin, "carry")?;
+                starts.push((init, now.clone()));
                 targets.push(Some(View::dense(b, &dims)));
                 changing.push(Carry { a: a.base & !VIRTUAL, b: b.base & !VIRTUAL, len });
                 Value::View(now)
@@ -199,6 +200,7 @@ impl Lower<'_> {
             cond_params.push(v);
         }
         let results: Vec<Value> = params[1..=l.carries].to_vec();
+        self.copy_all(starts, origin, "carry")?;
 
         // Collected arrays.
         let mut collected = Vec::new();

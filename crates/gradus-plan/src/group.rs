@@ -44,9 +44,83 @@ impl Lower<'_> {
         (group.dims.as_slice() == dims && group.members.contains(&u)).then_some(g)
     }
 
+    /// Functions of single numbers wait until they are needed: asking for their operands (sums, mostly) would close groups
+    /// that later nodes could still join.
+    pub(crate) fn is_lazy(&self, id: NodeId) -> bool {
+        self.p.options.fuse
+            && self.values[id.index()].is_none()
+            && self.member[id.index()].is_none()
+            && self.graph.shape(id).is_scalar()
+            && matches!(self.graph.node(id).op, Op::Unary(_) | Op::Binary(_) | Op::Select)
+    }
+
+    /// Puts a waiting node into a group, those that it waits for first.
+    pub(crate) fn evaluate(&mut self, id: NodeId) -> Result<(), PlanError> {
+        if !self.is_lazy(id) {
+            return Ok(());
+        }
+        // Chains of scalars can be long: a list instead of recursion.
+        let (mut waiting, mut work) = (vec![id], vec![id]);
+        let mut seen = std::collections::HashSet::from([id]);
+        while let Some(n) = work.pop() {
+            for u in self.input_reps(n) {
+                if self.is_lazy(u) && seen.insert(u) {
+                    waiting.push(u);
+                    work.push(u);
+                }
+            }
+        }
+        waiting.sort_unstable();
+        for n in waiting {
+            // A view between two scalars may have brought it in already.
+            if self.is_lazy(n) {
+                self.elementwise(n)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number that all elements of a function of constants are, for functions that every machine computes alike.
+    fn constant_of(&mut self, id: NodeId, ins: &[NodeId]) -> Result<Option<f64>, PlanError> {
+        let mut v = [0.0; 3];
+        for (k, u) in ins.iter().enumerate() {
+            if !matches!(self.graph.node(*u).op, Op::Const(..) | Op::Broadcast(_) | Op::Literal(_)) && self.values[u.index()].is_none() {
+                return Ok(None);
+            }
+            if self.member[u.index()].is_some() {
+                return Ok(None);
+            }
+            match self.value(*u)? {
+                Value::Imm(c) => v[k] = c,
+                _ => return Ok(None),
+            }
+        }
+        use gradus_ir::UnaryOp;
+        Ok(match &self.graph.node(id).op {
+            Op::Unary(UnaryOp::Neg) => Some(-v[0]),
+            Op::Unary(UnaryOp::Square) => Some(v[0] * v[0]),
+            Op::Unary(UnaryOp::Recip) => Some(1.0 / v[0]),
+            Op::Unary(UnaryOp::Sqrt) => Some(v[0].sqrt()),
+            Op::Binary(BinaryOp::Add) => Some(v[0] + v[1]),
+            Op::Binary(BinaryOp::Sub) => Some(v[0] - v[1]),
+            Op::Binary(BinaryOp::Mul) => Some(v[0] * v[1]),
+            Op::Binary(BinaryOp::Div) => Some(v[0] / v[1]),
+            _ => None,
+        })
+    }
+
     pub(crate) fn elementwise(&mut self, id: NodeId) -> Result<(), PlanError> {
         let dims = self.dims(id)?;
         let ins = self.input_reps(id);
+        if self.p.options.fuse
+            && let Some(c) = self.constant_of(id, &ins)?
+        {
+            self.values[id.index()] = Some(Value::Imm(c));
+            return Ok(());
+        }
+        for u in &ins {
+            self.evaluate(*u)?;
+        }
         if !self.p.options.fuse {
             for u in &ins {
                 self.value(*u)?;

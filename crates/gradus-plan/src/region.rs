@@ -198,21 +198,27 @@ impl<'a> Lower<'a> {
                 self.node(id)?;
             }
         }
+        // First all values, so that results of one group are asked for together, then what must be copied.
+        for o in &self.graph.outputs {
+            let r = self.rep(*o);
+            self.evaluate(r)?;
+        }
         let mut out = Vec::new();
-        for (k, o) in self.graph.outputs.iter().enumerate() {
-            let v = self.value(*o)?;
-            match targets.get(k).cloned().flatten() {
-                Some(t) => {
-                    let there = matches!(&v, Value::View(w) if w.place == t.place && w.is_dense());
-                    if !there {
-                        let origin = self.origin(*o);
-                        self.copy(&v, &t, origin, "copy")?;
-                    }
-                    out.push(Value::View(t));
+        for o in &self.graph.outputs {
+            out.push(self.value(*o)?);
+        }
+        let mut copies = Vec::new();
+        for (k, v) in out.iter_mut().enumerate() {
+            if let Some(t) = targets.get(k).cloned().flatten() {
+                let there = matches!(v, Value::View(w) if w.place == t.place && w.is_dense());
+                let from = std::mem::replace(v, Value::View(t.clone()));
+                if !there {
+                    copies.push((from, t));
                 }
-                None => out.push(v),
             }
         }
+        let origin = self.graph.outputs.first().map_or_else(Origin::default, |o| self.origin(*o));
+        self.copy_all(copies, origin, "copy")?;
         // Groups nobody asked for do not exist: every live node is used. Those left have no results to store.
         Ok((Block { code: self.code }, out))
     }
@@ -224,6 +230,7 @@ impl<'a> Lower<'a> {
             Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Slice { .. } | Op::Reverse { .. } | Op::Diagonal => {
                 Ok(())
             }
+            Op::Unary(_) | Op::Binary(_) | Op::Select if self.is_lazy(id) => Ok(()),
             Op::Unary(_) | Op::Binary(_) | Op::Select => self.elementwise(id),
             Op::Reduce(op, axes) => self.reduce(id, *op, axes),
             Op::Loop(l) => self.lower_loop(id, l),
@@ -235,6 +242,7 @@ impl<'a> Lower<'a> {
     /// The node's value; computes views, and closes the group that has it.
     pub fn value(&mut self, n: NodeId) -> Result<Value, PlanError> {
         let n = self.rep(n);
+        self.evaluate(n)?;
         if let Some(g) = self.member[n.index()] {
             self.close(g)?;
         }
@@ -341,6 +349,36 @@ impl<'a> Lower<'a> {
 
     pub fn emit(&mut self, kind: Kind, origin: Origin, name: &'static str) {
         self.code.push(Instr { kind, origin, name });
+    }
+
+    /// Copies that do not depend on each other's order; those of single numbers are one instruction.
+    pub fn copy_all(&mut self, copies: Vec<(Value, View)>, origin: Origin, name: &'static str) -> Result<(), PlanError> {
+        let (single, other): (Vec<_>, Vec<_>) = copies.into_iter().partition(|(_, to)| to.count() == 1);
+        for (from, to) in &other {
+            self.copy(from, to, origin, name)?;
+        }
+        if !self.p.options.fuse || single.len() < 2 {
+            for (from, to) in &single {
+                self.copy(from, to, origin, name)?;
+            }
+            return Ok(());
+        }
+        let (mut inputs, mut outs) = (Vec::new(), Vec::new());
+        for (from, to) in single {
+            let src = match from {
+                Value::Imm(c) => Src::Imm(c),
+                Value::View(v) => {
+                    inputs.push(Access { place: v.place, pattern: Pattern::Splat });
+                    Src::In((inputs.len() - 1) as u16)
+                }
+                Value::Tuple(_) => return Err(PlanError::Internal("a tuple cannot be copied".into())),
+            };
+            outs.push(Out::Store { src, access: Access { place: to.place, pattern: Pattern::Dense }, direct: false });
+        }
+        let fused =
+            Fused { dims: Vec::new(), count: 1, inputs, program: Vec::new(), registers: 0, outs, segment: 0, rows: 0 };
+        self.emit(Kind::Fused(fused), origin, name);
+        Ok(())
     }
 
     /// Copy a value (or fill with a constant) to a view of the same lengths.

@@ -80,19 +80,33 @@ impl Lower<'_> {
         Ok(())
     }
 
+    /// The number that all elements of a node are, where that is known without computing anything.
+    fn known(&mut self, u: NodeId) -> Result<Option<f64>, PlanError> {
+        let at_hand = self.values[u.index()].is_some()
+            || matches!(self.graph.node(u).op, Op::Const(..) | Op::DimValue(_) | Op::Literal(_));
+        let stretched = match &self.graph.node(u).op {
+            Op::Broadcast(_) => Some(self.rep(self.graph.node(u).inputs[0])),
+            _ => None,
+        };
+        if let Some(inner) = stretched {
+            return self.known(inner);
+        }
+        if !at_hand || self.member[u.index()].is_some() {
+            return Ok(None);
+        }
+        Ok(match self.value(u)? {
+            Value::Imm(c) => Some(c),
+            _ => None,
+        })
+    }
+
     /// The number that all elements of a function of constants are, for functions that every machine computes alike.
     fn constant_of(&mut self, id: NodeId, ins: &[NodeId]) -> Result<Option<f64>, PlanError> {
         let mut v = [0.0; 3];
         for (k, u) in ins.iter().enumerate() {
-            if !matches!(self.graph.node(*u).op, Op::Const(..) | Op::Broadcast(_) | Op::Literal(_)) && self.values[u.index()].is_none() {
-                return Ok(None);
-            }
-            if self.member[u.index()].is_some() {
-                return Ok(None);
-            }
-            match self.value(*u)? {
-                Value::Imm(c) => v[k] = c,
-                _ => return Ok(None),
+            match self.known(*u)? {
+                Some(c) => v[k] = c,
+                None => return Ok(None),
             }
         }
         use gradus_ir::UnaryOp;
@@ -227,6 +241,14 @@ impl Lower<'_> {
     pub(crate) fn reduce(&mut self, id: NodeId, op: ReduceOp, axes: &[usize]) -> Result<(), PlanError> {
         let u = self.rep(self.graph.node(id).inputs[0]);
         let dims = self.dims(u)?;
+        if self.p.options.fuse
+            && dims.iter().all(|d| *d > 0)
+            && let Some(c) = self.known(u)?
+            && (matches!(op, ReduceOp::Max | ReduceOp::Min) || op == ReduceOp::Sum && c == 0.0)
+        {
+            self.values[id.index()] = Some(Value::Imm(c));
+            return Ok(());
+        }
         if self.open_member(u, &dims).is_none() && self.reduce_in_memory_order(id, u, op, axes)? {
             return Ok(());
         }

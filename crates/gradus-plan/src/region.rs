@@ -233,9 +233,18 @@ impl<'a> Lower<'a> {
             Op::Unary(_) | Op::Binary(_) | Op::Select if self.is_lazy(id) => Ok(()),
             Op::Unary(_) | Op::Binary(_) | Op::Select => self.elementwise(id),
             Op::Reduce(op, axes) => self.reduce(id, *op, axes),
-            Op::Loop(l) => self.lower_loop(id, l),
-            Op::Cond { then, other } => self.lower_cond(id, then, other),
-            _ => self.kernel(id),
+            op => {
+                // All waiting operands at once: they become one instruction.
+                for i in &node.inputs {
+                    let r = self.rep(*i);
+                    self.evaluate(r)?;
+                }
+                match op {
+                    Op::Loop(l) => self.lower_loop(id, l),
+                    Op::Cond { then, other } => self.lower_cond(id, then, other),
+                    _ => self.kernel(id),
+                }
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod errors;
 mod expr;
 pub mod host;
 mod interp;
+mod laws;
 mod modules;
 mod output;
 mod run;

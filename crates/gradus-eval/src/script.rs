@@ -37,8 +37,13 @@ impl Interp<'_> {
         }
         if tests {
             for item in &ast.items {
-                if let ItemKind::Test(t) = &item.kind {
-                    self.test(module, t)?;
+                match &item.kind {
+                    ItemKind::Test(t) => self.test(module, t)?,
+                    ItemKind::Law(l) => {
+                        let r = self.law(module, l);
+                        self.settle(r)?;
+                    }
+                    _ => {}
                 }
             }
         }

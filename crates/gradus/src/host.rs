@@ -144,8 +144,11 @@ impl Host for SessionHost<'_> {
     fn emit(&mut self, event: Event) {
         if self.mode == Mode::Check {
             self.engine.texts.clear();
-            if let Event::Warning(_) = &event {
-                self.keep(&event);
+            match &event {
+                Event::Warning(_) => self.keep(&event),
+                // What a check finds out about the script; its graphs are shown as they are run.
+                Event::Stage { stage: "types" | "facts", .. } => self.emit.event(&event, self.sources),
+                _ => {}
             }
             return;
         }

@@ -202,9 +202,10 @@ pub fn explain_pages() -> Vec<String> {
     complaints
 }
 
-/// Codes of mistakes in the compiler cannot be provoked, nor that of a text of 4 GB; their pages say so.
+/// Mistakes of the compiler cannot be provoked, nor a text of 4 GB (E0006), nor what an earlier stage refuses or mends;
+/// their pages say so.
 pub fn internal(code: &str) -> bool {
-    code.starts_with("E9") || code == "E0006"
+    code.starts_with("E9") || matches!(code, "E0006" | "E1218" | "E1302" | "E3018" | "E3021")
 }
 
 fn page_example(code: &str, page: &str) -> Result<(), String> {

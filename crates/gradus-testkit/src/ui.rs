@@ -1,15 +1,16 @@
 //! UI cases: a Markdown file with scripts, the codes they must give, and how that looks.
 //!
 //! A case is an ```` ```opt ```` block and what belongs to it: blocks with `file=NAME` before it are written beside the
-//! script; `set=NAME=VALUE` and `data=NAME=FILE` on the block are the options of the run; a `snapshot` block after it is
+//! script; `set=NAME=VALUE` and `data=NAME=FILE` on the block are the options of the run, `time=SECONDS` and `memory=BYTES` its limits; a `snapshot` block after it is
 //! the rendered outcome. In the script, `// error: E1001` (or `// warning: …`) at the end of a line says what is
 //! complained about on that line; a case says all its complaints so, or with `codes=E1001,E1002` on the block, or has none.
 
 use crate::markdown::{Block, blocks, replaced};
 use crate::{compare, scratch, shown, updating};
 use gradus::report::{Style, render};
-use gradus::{Diagnostic, Outcome, Session, Silent};
+use gradus::{Diagnostic, Limits, Outcome, Session, Silent};
 use std::path::Path;
+use std::time::Duration;
 
 /// What a script did.
 pub struct Ran {
@@ -23,7 +24,8 @@ pub struct Ran {
 
 /// Run a script (its tests, too) in a folder of its own.
 pub fn run(block: &Block, attached: &[&Block]) -> Result<Ran, String> {
-    let dir = scratch::folder(attached).map_err(|e| format!("no scratch folder: {e}"))?;
+    let parts: Vec<&Block> = attached.iter().copied().chain([block]).collect();
+    let dir = scratch::folder(&parts).map_err(|e| format!("no scratch folder: {e}"))?;
     let mut builder = Session::builder();
     for s in block.all("set") {
         let (name, value) = s.split_once('=').ok_or("`set=NAME=VALUE`")?;
@@ -33,6 +35,10 @@ pub fn run(block: &Block, attached: &[&Block]) -> Result<Ran, String> {
         let (name, file) = d.split_once('=').ok_or("`data=NAME=FILE`")?;
         builder = builder.data_file(name, dir.path().join(file));
     }
+    builder = builder.limits(Limits {
+        time: block.attribute("time").and_then(|t| t.parse().ok()).map(Duration::from_secs_f64),
+        memory: block.attribute("memory").and_then(|m| m.parse().ok()),
+    });
     let mut session = builder.build();
     let script = session.text_in("case.opt", &block.text, dir.path());
     let mut outcome = session.run(script, &mut Silent);

@@ -18,6 +18,14 @@ impl Interp<'_> {
             Ok(x) => x,
             Err(e) => {
                 if let Some(m) = self.modules.get_mut(module) {
+                    // Its dimensions are unknown, too, which is no further mistake.
+                    if let TypeKind::Array(_, dims) = &*d.ty.kind {
+                        for dim in dims {
+                            if let ExprKind::Name(id) = &*dim.kind {
+                                m.names.entry(id.name.clone()).or_insert(Value::Poison);
+                            }
+                        }
+                    }
                     m.names.insert(name, Value::Poison);
                 }
                 return Err(e);

@@ -22,8 +22,20 @@ pub struct Control {
 }
 
 impl Control {
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancel.as_ref().is_some_and(|c| c.load(Ordering::Relaxed))
+    /// Is the run allowed to go on? Reads the clock only if told to.
+    pub(crate) fn check(&self, read_clock: bool) -> Result<(), Fault> {
+        if let Some(c) = &self.cancel
+            && c.load(Ordering::Relaxed)
+        {
+            return Err(Fault::Cancelled);
+        }
+        if read_clock
+            && let Some(d) = self.deadline
+            && Instant::now() >= d
+        {
+            return Err(Fault::TimeLimit);
+        }
+        Ok(())
     }
 }
 

@@ -124,9 +124,7 @@ impl Executor {
     /// The outputs of the plan for these inputs. Inputs must have the shapes of the plan's parameters.
     pub fn run(&mut self, inputs: &[Array], control: &Control) -> Result<Vec<Array>, Fault> {
         let started = control.started.unwrap_or_else(Instant::now);
-        if control.is_cancelled() {
-            return Err(Fault::Cancelled);
-        }
+        control.check(true)?;
         let plan = self.plan.clone();
         if inputs.len() != plan.params().len() {
             return Err(Fault::Internal(format!("{} inputs for {} parameters", inputs.len(), plan.params().len())));
@@ -166,13 +164,28 @@ impl Executor {
         let mut out = Vec::with_capacity(plan.outputs().len());
         for o in plan.outputs() {
             let count: usize = o.dims.iter().product();
+            // Room is asked for first: an output too large for the machine is a fault, not an abort.
+            let room = || -> Result<Vec<f64>, Fault> {
+                let mut v = Vec::new();
+                let bytes = count.saturating_mul(8);
+                v.try_reserve_exact(count).map_err(|_| Fault::Memory { needed: bytes, limit: control.memory_limit.unwrap_or(0) })?;
+                Ok(v)
+            };
             let data = match o.value {
-                Scalar::Imm(v) => Arc::new(vec![v; count]),
+                Scalar::Imm(v) => {
+                    let mut out = room()?;
+                    out.resize(count, v);
+                    Arc::new(out)
+                }
                 Scalar::At(p) => match inputs.get((p.base as usize).wrapping_sub(1)) {
                     // An input handed on is shared.
                     Some(a) if p.offset == 0 && a.data.len() == count => a.data.clone(),
                     // SAFETY: as above.
-                    _ => Arc::new(unsafe { machine.slice(p, count) }.to_vec()),
+                    _ => {
+                        let mut out = room()?;
+                        out.extend_from_slice(unsafe { machine.slice(p, count) });
+                        Arc::new(out)
+                    }
                 },
             };
             out.push(Array { dtype: o.ty.dtype, shape: o.dims.clone(), data });
@@ -272,27 +285,13 @@ impl Machine<'_> {
         }
     }
 
-    /// The caller's limits; the clock only where `read_clock`.
-    fn check(&self, read_clock: bool) -> Result<(), Fault> {
-        if self.control.is_cancelled() {
-            return Err(Fault::Cancelled);
-        }
-        if read_clock
-            && let Some(d) = self.control.deadline
-            && Instant::now() >= d
-        {
-            return Err(Fault::TimeLimit);
-        }
-        Ok(())
-    }
-
     unsafe fn run_loop(&mut self, l: &LoopPlan) -> Result<(), Fault> {
         // SAFETY: the caller's.
         unsafe {
             self.loops.push(l.step);
             let mut done = 0;
             while done < l.bound {
-                self.check(done % l.check_every as usize == 0)?;
+                self.control.check(done % l.check_every as usize == 0)?;
                 self.counters[l.step as usize] = done;
                 self.counters[l.parity as usize] = done & 1;
                 if let Some(p) = l.index {

@@ -23,6 +23,16 @@ pub(crate) struct Axis {
 }
 
 pub(crate) fn take(a: Axis, x: &[f64], index: &[f64], out: &mut [f64]) -> Result<(), OutOfRange> {
+    if a.inner == 1 {
+        // Single elements: a copy of one is cheaper than a copy of a slice.
+        for o in 0..a.outer {
+            let (x, out) = (&x[o * a.n..(o + 1) * a.n], &mut out[o * a.picks..(o + 1) * a.picks]);
+            for (t, i) in out.iter_mut().zip(index) {
+                *t = x[checked(*i, a.n)?];
+            }
+        }
+        return Ok(());
+    }
     for o in 0..a.outer {
         for (p, i) in index.iter().enumerate() {
             let i = checked(*i, a.n)?;

@@ -21,8 +21,9 @@ impl Operand {
     }
 }
 
-/// Multiplications below which own loops win.
-const TINY: usize = 600;
+/// Multiplications below which own loops win, and elements of the right-hand matrix that they can take.
+const SMALL: usize = 8000;
+const PACKED: usize = 1024;
 
 /// `out[rows, cols] = a @ b`, dense row-major.
 ///
@@ -61,22 +62,14 @@ pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64, kernels: &Ke
                     *t = s * *b.p.offset(j as isize * b.cs);
                 }
             }
-        } else if m * k * n <= TINY {
-            y.fill(0.0);
-            for (i, row) in y.chunks_exact_mut(n).enumerate() {
-                for l in 0..k {
-                    let s = *a.p.offset(i as isize * a.rs + l as isize * a.cs);
-                    let q = b.p.offset(l as isize * b.rs);
-                    for (j, t) in row.iter_mut().enumerate() {
-                        *t += s * *q.offset(j as isize * b.cs);
-                    }
-                }
-            }
+        } else if m * k * n <= SMALL && k * n <= PACKED {
+            kernels.small(a, b, y);
         } else {
-            let a = MatRef::from_raw_parts(a.p, m, k, a.rs, a.cs);
-            let b = MatRef::from_raw_parts(b.p, k, n, b.rs, b.cs);
-            let c = MatMut::from_raw_parts_mut(out, m, n, n as isize, 1);
-            faer::linalg::matmul::matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
+            // The library prefers columns: the transposed problem, whose result by columns is ours by rows.
+            let a = MatRef::from_raw_parts(a.p, k, m, a.cs, a.rs);
+            let b = MatRef::from_raw_parts(b.p, n, k, b.cs, b.rs);
+            let c = MatMut::from_raw_parts_mut(out, n, m, 1, n as isize);
+            faer::linalg::matmul::matmul(c, Accum::Replace, b, a, 1.0, Par::Seq);
         }
     }
 }
@@ -194,5 +187,74 @@ unsafe fn short_columns(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) 
             return;
         }
         from = (from + 8).min(m - 8);
+    }
+}
+
+/// `y = a b` for small matrices: tiles of four rows and eight columns stay in registers over the inner axis. The last
+/// columns may overlap those before, and are then computed twice.
+#[inline(always)]
+pub(crate) unsafe fn small(a: Operand, b: Operand, y: &mut [f64]) {
+    let (m, k, n) = (a.rows, a.cols, b.cols);
+    // SAFETY: indices inside the operands; `k * n <= PACKED`.
+    unsafe {
+        if n < 8 {
+            y.fill(0.0);
+            for (i, row) in y.chunks_exact_mut(n).enumerate() {
+                for l in 0..k {
+                    let s = *a.p.offset(i as isize * a.rs + l as isize * a.cs);
+                    let q = b.p.offset(l as isize * b.rs);
+                    for (j, t) in row.iter_mut().enumerate() {
+                        *t += s * *q.offset(j as isize * b.cs);
+                    }
+                }
+            }
+            return;
+        }
+        let mut packed = [std::mem::MaybeUninit::<f64>::uninit(); PACKED];
+        let (mut p, mut stride) = (b.p, b.rs);
+        if b.cs != 1 {
+            for l in 0..k {
+                for j in 0..n {
+                    packed[l * n + j].write(*b.p.offset(l as isize * b.rs + j as isize * b.cs));
+                }
+            }
+            (p, stride) = (packed.as_ptr().cast(), n as isize);
+        }
+        let mut i = 0;
+        while i < m {
+            let rows = if i + 4 <= m { 4 } else { 1 };
+            let left = a.p.offset(i as isize * a.rs);
+            let mut j = 0;
+            loop {
+                let mut acc = [[0.0f64; 8]; 4];
+                if rows == 4 {
+                    for l in 0..k as isize {
+                        let v = &*p.offset(l * stride + j as isize).cast::<[f64; 8]>();
+                        for (r, acc) in acc.iter_mut().enumerate() {
+                            let s = *left.offset(r as isize * a.rs + l * a.cs);
+                            for t in 0..8 {
+                                acc[t] += s * v[t];
+                            }
+                        }
+                    }
+                } else {
+                    for l in 0..k as isize {
+                        let v = &*p.offset(l * stride + j as isize).cast::<[f64; 8]>();
+                        let s = *left.offset(l * a.cs);
+                        for t in 0..8 {
+                            acc[0][t] += s * v[t];
+                        }
+                    }
+                }
+                for (r, acc) in acc.iter().enumerate().take(rows) {
+                    y[(i + r) * n + j..][..8].copy_from_slice(acc);
+                }
+                if j + 8 == n {
+                    break;
+                }
+                j = (j + 8).min(n - 8);
+            }
+            i += rows;
+        }
     }
 }

@@ -72,13 +72,31 @@ fn compare(x: f64, y: f64, descending: bool) -> Ordering {
     }
 }
 
+/// Sorts one line: NaN to the end, the rest by a comparison that has no special cases left.
+fn sort_line(v: &mut [f64], descending: bool) {
+    let mut n = v.len();
+    let mut k = 0;
+    while k < n {
+        if v[k].is_nan() {
+            n -= 1;
+            v.swap(k, n);
+        } else {
+            k += 1;
+        }
+    }
+    if descending {
+        v[..n].sort_unstable_by(|a, b| b.total_cmp(a));
+    } else {
+        v[..n].sort_unstable_by(f64::total_cmp);
+    }
+}
+
 /// `work` holds one line.
 pub(crate) fn sort(l: Lines, descending: bool, x: &[f64], out: &mut [f64], work: &mut [f64]) {
-    let line = |v: &mut [f64]| v.sort_unstable_by(|a, b| compare(*a, *b, descending));
     if l.inner == 1 {
         out.copy_from_slice(x);
         if l.n > 0 {
-            out.chunks_exact_mut(l.n).for_each(line);
+            out.chunks_exact_mut(l.n).for_each(|v| sort_line(v, descending));
         }
         return;
     }
@@ -86,7 +104,7 @@ pub(crate) fn sort(l: Lines, descending: bool, x: &[f64], out: &mut [f64], work:
         for (k, w) in work.iter_mut().enumerate() {
             *w = x[start + k * l.inner];
         }
-        line(work);
+        sort_line(work, descending);
         for (k, w) in work.iter().enumerate() {
             out[start + k * l.inner] = *w;
         }

@@ -4,7 +4,8 @@
 //! number of running values. So the choice changes no bit of a result.
 
 use crate::elementwise::{self, Arg};
-use crate::{matmul, reduce};
+use crate::matmul::{self, Operand};
+use crate::reduce;
 use gradus_ir::ReduceOp;
 use gradus_plan::LaneOp;
 
@@ -17,6 +18,7 @@ pub(crate) struct Kernels {
     dot: unsafe fn(&[f64], &[f64]) -> f64,
     rows: unsafe fn(*const f64, usize, &[f64], &mut [f64]),
     columns: unsafe fn(*const f64, usize, &[f64], &mut [f64]),
+    small: unsafe fn(Operand, Operand, &mut [f64]),
 }
 
 macro_rules! version {
@@ -49,7 +51,12 @@ macro_rules! version {
                 // SAFETY: the caller's.
                 unsafe { matmul::columns_times_vector(a, stride, x, y) }
             }
-            pub(super) const ALL: Kernels = Kernels { lane, reduce, middle, dot, rows, columns };
+            $(#[target_feature(enable = $features)])?
+            unsafe fn small(a: Operand, b: Operand, y: &mut [f64]) {
+                // SAFETY: the caller's.
+                unsafe { matmul::small(a, b, y) }
+            }
+            pub(super) const ALL: Kernels = Kernels { lane, reduce, middle, dot, rows, columns, small };
         }
     };
 }
@@ -114,6 +121,13 @@ impl Kernels {
         // SAFETY: the caller's, and as above.
         unsafe { (self.columns)(a, stride, x, y) }
     }
+
+    /// `y = a b` of small matrices. SAFETY: the operands are valid and `y` overlaps neither.
+    #[inline]
+    pub unsafe fn small(&self, a: Operand, b: Operand, y: &mut [f64]) {
+        // SAFETY: the caller's, and as above.
+        unsafe { (self.small)(a, b, y) }
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +167,12 @@ mod tests {
                 k.columns(a.as_ptr(), 301, &y[..40], &mut out);
             }
             all.extend(z.iter().chain(&out).map(|v| v.to_bits()));
+            let left = Operand { p: a.as_ptr(), rows: 11, cols: 17, rs: 17, cs: 1 };
+            let right = Operand { p: x.as_ptr(), rows: 17, cols: 13, rs: 1, cs: 17 };
+            let mut y = vec![0.0; 11 * 13];
+            // SAFETY: both operands are inside their vectors.
+            unsafe { k.small(left, right, &mut y) };
+            all.extend(y.iter().map(|v| v.to_bits()));
             all
         };
         let want = run(&baseline::ALL);

@@ -2,7 +2,7 @@
 
 use crate::PlanError;
 use crate::plan::{Block, Buffer, Func, Instr, Kind, Out, Output, Pattern, Place, Scalar, Src};
-use crate::region::{Planner, VIRTUAL};
+use crate::planner::{Planner, VIRTUAL};
 use crate::visit;
 
 /// Elements that addresses of larger buffers are multiples of (one cache line).

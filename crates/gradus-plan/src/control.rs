@@ -3,7 +3,8 @@
 use crate::PlanError;
 use crate::alloc::may_overwrite;
 use crate::plan::{Block, CondPlan, Kind, LoopPlan, Place, Scalar, Swap};
-use crate::region::{Lower, Planner, VIRTUAL, Value, dims_of, representatives};
+use crate::planner::{Planner, VIRTUAL, Value};
+use crate::region::{Lower, dims_of, representatives};
 use crate::view::View;
 use crate::visit;
 use gradus_ir::{Graph, Loop, NodeId, Op, Trip};

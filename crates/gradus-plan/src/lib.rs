@@ -10,8 +10,11 @@ mod control;
 mod group;
 mod lower;
 mod plan;
+mod planner;
+mod program;
 mod region;
 mod text;
+mod top;
 mod view;
 mod visit;
 
@@ -72,5 +75,5 @@ pub fn plan(graph: &Graph) -> Result<Plan, PlanError> {
 
 /// The plan under given options; see [`Options::TRACE`].
 pub fn plan_with(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
-    region::top(graph, options)
+    top::plan(graph, options)
 }

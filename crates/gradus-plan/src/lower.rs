@@ -2,7 +2,8 @@
 
 use crate::PlanError;
 use crate::plan::{Access, Call, Func, Fused, Kind, MatMul, Matrix, Out, Src, Tensor};
-use crate::region::{Lower, Value};
+use crate::planner::Value;
+use crate::region::Lower;
 use crate::view::View;
 use gradus_ir::{NodeId, Op, ReduceOp};
 use smallvec::{SmallVec, smallvec};

@@ -35,8 +35,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// A loop whose body has one of everything: products, reductions, views, factorizations, sorting, indexing, draws.
-fn graph(steps: usize) -> Graph {
-    let n = 30;
+fn graph(n: usize, steps: usize) -> Graph {
     let mut body = Graph::new();
     let i = body.param(Ty::scalar(DType::Int), Origin::default());
     let x = body.param(Ty::real(Shape::of(&[n])), Origin::default());
@@ -98,23 +97,27 @@ fn graph(steps: usize) -> Graph {
     g
 }
 
-#[test]
-fn loops_allocate_nothing() {
-    let n = 30;
+fn allocations(n: usize, steps: usize) -> usize {
     let inputs = [
         Array::vector((0..n).map(|k| (k as f64).sin()).collect()),
         Array::new(DType::Real, vec![n, n], (0..n * n).map(|k| (k as f64 * 0.7).cos()).collect()).unwrap(),
     ];
-    let mut counts = Vec::new();
-    for steps in [1, 300] {
-        let mut e = Executor::new(Arc::new(plan(&graph(steps)).unwrap()));
-        // The first run allocates the memory; the second only its results.
-        e.run(&inputs, &Control::default()).unwrap();
-        let before = COUNT.load(Ordering::Relaxed);
-        let out = e.run(&inputs, &Control::default()).unwrap();
-        counts.push(COUNT.load(Ordering::Relaxed) - before);
-        assert!(out[0].data.iter().all(|x| x.is_finite()));
+    let mut e = Executor::new(Arc::new(plan(&graph(n, steps)).unwrap()));
+    // The first run allocates the memory; the second only its results.
+    e.run(&inputs, &Control::default()).unwrap();
+    let before = COUNT.load(Ordering::Relaxed);
+    let out = e.run(&inputs, &Control::default()).unwrap();
+    let count = COUNT.load(Ordering::Relaxed) - before;
+    assert!(out[0].data.iter().all(|x| x.is_finite()));
+    count
+}
+
+/// One test, so that nothing else allocates meanwhile.
+#[test]
+fn loops_allocate_nothing() {
+    for (n, steps) in [(5, 500), (30, 200), (260, 4)] {
+        let (one, many) = (allocations(n, 1), allocations(n, steps));
+        assert_eq!(one, many, "size {n}");
+        assert!(one < 20, "{one} allocations for a run");
     }
-    assert_eq!(counts[0], counts[1]);
-    assert!(counts[0] < 20, "{} allocations for a run", counts[0]);
 }

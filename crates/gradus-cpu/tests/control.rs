@@ -120,6 +120,56 @@ fn index_outside() {
     }
 }
 
+/// A fault in the middle of a loop leaves nothing behind that a later run could see.
+#[test]
+fn runs_after_a_fault_are_as_before() {
+    let mut g = Graph::new();
+    let x = g.param(Ty::real(Shape::of(&[50])), Origin::default());
+    let limit = g.param(Ty::scalar(DType::Int), Origin::default());
+    let out = {
+        let mut body = Graph::new();
+        let i = body.param(Ty::scalar(DType::Int), Origin::default());
+        let a = body.param(Ty::real(Shape::of(&[50])), Origin::default());
+        let b0 = body.param(Ty::real(Shape::of(&[50])), Origin::default());
+        let l = body.param(Ty::scalar(DType::Int), Origin::default());
+        let mut b = Build::new(&mut body, Origin::default());
+        // Index `i + limit` leaves the axis in step 50 - limit.
+        let at = b.add(i, l).unwrap();
+        let v = b.take(a, at, 0).unwrap();
+        let next = b.add(b0, v).unwrap();
+        body.outputs = vec![next, a];
+        let l = Loop {
+            trip: Trip::Count(Dim::from(7)),
+            carries: 2,
+            scanned: 0,
+            collected: 0,
+            cond: None,
+            body: Arc::new(body),
+            label: "shift".into(),
+        };
+        let mut b = Build::new(&mut g, Origin::default());
+        let l = b.op(Op::Loop(Box::new(l)), &[x, x, limit]).unwrap();
+        vec![b.get(l, 1).unwrap(), b.get(l, 2).unwrap()]
+    };
+    g.outputs = out;
+    let int = |v: f64| Array { dtype: DType::Int, ..Array::scalar(v) };
+    let x = Array::vector((0..50).map(f64::from).collect());
+    let good = [x.clone(), int(3.0)];
+    let want = gradus_ir::reference::run(&g, &good).unwrap();
+    let mut e = Executor::new(Arc::new(plan(&g).unwrap()));
+    assert_eq!(e.run(&good, &Control::default()).as_ref(), Ok(&want));
+    for _ in 0..3 {
+        assert!(matches!(e.run(&[x.clone(), int(47.0)], &Control::default()), Err(Fault::Index { index: 50.0, .. })));
+        assert_eq!(e.run(&good, &Control::default()).as_ref(), Ok(&want));
+    }
+}
+
+#[test]
+fn executors_can_move_to_other_threads() {
+    fn sendable<T: Send>(_: &T) {}
+    sendable(&endless().0);
+}
+
 fn trap(g: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
     let p = plan_with(g, Options::TRACE).unwrap();
     Executor::new(Arc::new(p)).run(inputs, &Control { trap_nonfinite: true, ..Control::default() })

@@ -29,6 +29,11 @@ fn check(seed: u64, options: &Options) {
         let first = exec.run(&case.inputs, &Control::default()).unwrap();
         let second = exec.run(&case.inputs, &Control::default()).unwrap();
         assert_eq!(format!("{first:?}"), format!("{second:?}"), "seed {seed}: a second run differs");
+        if plan_options == PlanOptions::TRACE {
+            // Nothing here is infinite or NaN, so the search finds nothing and changes nothing.
+            let control = Control { trap_nonfinite: true, ..Control::default() };
+            assert_eq!(exec.run(&case.inputs, &control).as_ref(), Ok(&first), "seed {seed}");
+        }
         for (k, (found, want)) in first.iter().zip(&want).enumerate() {
             if let Err(e) = close(found, want, 1e-9) {
                 panic!("seed {seed}, {plan_options:?}, output {k}: {e}\n{}\n{plan}", case.graph);

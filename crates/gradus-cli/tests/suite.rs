@@ -96,3 +96,108 @@ fn every_code_has_a_page_and_a_test() {
 fn the_library_is_embedded_and_documented() {
     settle(&tidy::library());
 }
+
+#[test]
+fn a_long_script_runs() {
+    let mut text = String::from("let x0 = 1.0\n");
+    for k in 1..10_000 {
+        text.push_str(&format!("let x{k} = x{} + 1\n", k - 1));
+    }
+    text.push_str("print x9999\n");
+    let outcome = run_text(&text);
+    assert_eq!(outcome.status, gradus::Status::Done, "{:?}", outcome.diagnostics.first());
+    let Some(gradus::Output::Array(a)) = outcome.value("x9999") else { panic!("not printed") };
+    assert_eq!(a.as_scalar(), Some(10_000.0));
+}
+
+#[test]
+fn a_deep_script_runs() {
+    let depth = 1000;
+    let sum = format!("print {}1{}\n", "(1 + ".repeat(depth), ")".repeat(depth));
+    let outcome = run_text(&sum);
+    assert_eq!(outcome.status, gradus::Status::Done, "{:?}", outcome.diagnostics.first());
+    let Some((_, gradus::Output::Array(a))) = outcome.values.first() else { panic!("not printed") };
+    assert_eq!(a.as_scalar(), Some(1.0 + depth as f64));
+    let calls = format!("let f = x -> x + 1\nprint {}1.0{}\n", "f(".repeat(depth), ")".repeat(depth));
+    assert_eq!(run_text(&calls).status, gradus::Status::Done);
+    let lists = format!("print {}1.0{}\n", "[".repeat(depth), "]".repeat(depth));
+    // What such a thing means matters less than that it ends in order.
+    run_text(&lists);
+}
+
+/// Scripts made of pieces of the language in random order, and of random bytes: no panic, and no silence about nonsense.
+#[test]
+fn random_scripts_end_in_order() {
+    const PIECES: [&str; 36] = [
+        "let", "x", "=", "1.5", "(", ")", "[", "]", "{", "}", "\n", "print", "problem", "min", "of", "in", "solve", "by", "fista", "+",
+        "*", "@", "'", "^", ",", ":", "real", "->", "|>", "sum", "grad", "for", "from", "if", "\"t\"", "..",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for round in 0..400 {
+        let text = if round % 4 == 0 {
+            let bytes: Vec<u8> = (0..next() % 80).map(|_| (next() % 256) as u8).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        } else {
+            (0..next() % 40).map(|_| PIECES[(next() % 36) as usize]).collect::<Vec<_>>().join(" ")
+        };
+        let outcome = run_text(&text);
+        let failed = outcome.status != gradus::Status::Done;
+        assert_eq!(failed, outcome.diagnostics.iter().any(gradus::Diagnostic::is_error), "{text:?}");
+        let internal = outcome.diagnostics.iter().find(|d| d.code.starts_with("E9"));
+        assert!(internal.is_none(), "{text:?}: {internal:?}");
+    }
+}
+
+#[test]
+fn a_session_reuses_plans_and_repeats_its_results() {
+    let mut session = gradus::Session::builder().seed(3).build();
+    let script = session.text("again.opt", "let x = normal(key(seed), 50)\nprint sum(x * x), sort(x)\n");
+    let first = session.run(script, &mut gradus::Silent);
+    let second = session.run(script, &mut gradus::Silent);
+    assert!(first.timings.planned > 0 && second.timings.planned == 0, "{:?} {:?}", first.timings, second.timings);
+    assert_eq!(first.values, second.values);
+}
+
+#[test]
+fn a_cancelled_run_says_so() {
+    let token = gradus::CancelToken::new();
+    let mut session = gradus::Session::builder().cancel(token.clone()).build();
+    let script = session.text("loop.opt", "print while x > 0 from x = 1.0 upto 1000000000 { 0.5 * x + 0.5 }\n");
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        token.cancel();
+    });
+    let outcome = session.run(script, &mut gradus::Silent);
+    other.join().unwrap();
+    assert_eq!(outcome.status, gradus::Status::Interrupted);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_the_command_with_130() {
+    use std::process::{Command, Stdio};
+    let dir = std::env::temp_dir().join(format!("gradus-interrupt-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let script = dir.join("loop.opt");
+    std::fs::write(&script, "print 1\nprint while x > 0 from x = 1.0 upto 100000000000 { 0.5 * x + 0.5 }\n").unwrap();
+    let mut child = Command::new(GRADUS).arg("run").arg(&script).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // The first print shows that the handler is in place and the loop is next.
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let _ = std::fs::remove_dir_all(dir);
+}
+
+fn run_text(text: &str) -> gradus::Outcome {
+    let mut session = gradus::Session::builder().build();
+    let script = session.text("case.opt", text);
+    session.run(script, &mut gradus::Silent)
+}

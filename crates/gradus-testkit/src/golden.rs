@@ -96,8 +96,7 @@ fn artifacts(source: &Block, attached: &[&Block], wanted: &[&'static str]) -> Re
     let (tree, _) = session.syntax_tree(script);
     let check = session.check(script);
     let mut collector = Collector { stages: Vec::new(), printer: Printer::new(Vec::new(), Style::default()) };
-    let lower: Vec<String> = wanted.iter().map(|s| s.to_lowercase()).collect();
-    let stages: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let stages = ["types", "ir", "grad", "rewrite", "plan"];
     let outcome = session.explain(script, &stages, &mut collector);
     let mut report = String::from_utf8_lossy(&collector.printer.out).into_owned();
     for d in &outcome.diagnostics {
@@ -109,8 +108,10 @@ fn artifacts(source: &Block, attached: &[&Block], wanted: &[&'static str]) -> Re
     for stage in wanted {
         let text = match *stage {
             "AST" => tree.clone(),
-            "CHECK" if complaints.is_empty() => "in order\n".into(),
-            "CHECK" => complaints.clone(),
+            "CHECK" => {
+                let types = collector.stages.iter().filter(|(s, _, _)| s == "TYPES").map(|(_, _, t)| t.as_str());
+                format!("{}{}", if complaints.is_empty() { "in order\n" } else { &complaints }, types.collect::<String>())
+            }
             "REPORT" => report.clone(),
             _ => {
                 let mut text = String::new();

@@ -15,6 +15,7 @@ use gradus_eval::host::{DataRequest, Engine, Event, Host};
 use gradus_eval::{Mode, Output};
 use gradus_ir::Array;
 use gradus_syntax::{Diagnostic, FileId};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub struct SessionHost<'s> {
     pub found: Found,
     /// The title of the graph that was last shown.
     title: String,
+    /// Stage texts that were shown already; the same graph may be built several times.
+    shown: HashSet<(&'static str, String)>,
 }
 
 /// What a run has said so far.
@@ -55,12 +58,16 @@ impl<'s> SessionHost<'s> {
         mode: Mode,
     ) -> Self {
         let (found, title) = (Found::default(), String::new());
-        SessionHost { sources, reader, engine, options, bound, emit, mode, saves: false, found, title }
+        let shown = HashSet::new();
+        SessionHost { sources, reader, engine, options, bound, emit, mode, saves: false, found, title, shown }
     }
 
     /// Pass on the texts of the engine's stages.
     pub fn flush(&mut self) {
         for (stage, text) in std::mem::take(&mut self.engine.texts) {
+            if !self.shown.insert((stage, text.clone())) {
+                continue;
+            }
             self.emit.event(&Event::Stage { stage, title: self.title.clone(), text }, self.sources);
         }
     }
@@ -154,6 +161,11 @@ impl Host for SessionHost<'_> {
         }
         self.flush();
         self.keep(&event);
+        if let Event::Stage { stage, text, .. } = &event
+            && !self.shown.insert((*stage, text.clone()))
+        {
+            return;
+        }
         let started = std::time::Instant::now();
         self.emit.event(&event, self.sources);
         self.engine.timings.add(Stage::Report, started.elapsed());

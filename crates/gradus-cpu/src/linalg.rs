@@ -49,15 +49,15 @@ fn need(f: &Func) -> Need {
         Func::Det { n } if n > SMALL => {
             Need { stack: lu::factor::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default()), pivots: n, ..none }
         }
-        Func::Eigh { n } => Need {
+        Func::Eigh { n } if n > 0 => Need {
             stack: evd::self_adjoint_evd_scratch::<f64>(n, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default()),
             ..none
         },
-        Func::Svd { m, n } => {
+        Func::Svd { m, n } if m.min(n) > 0 => {
             let thin = svd_mod::ComputeSvdVectors::Thin;
             Need { stack: svd_mod::svd_scratch::<f64>(n, m, thin, thin, Par::Seq, Default::default()), ..none }
         }
-        Func::Qr { m, n } => {
+        Func::Qr { m, n } if n > 0 => {
             let block = qr_factor::recommended_block_size::<f64>(m, n);
             let a = qr_factor::qr_in_place_scratch::<f64>(m, n, block, Par::Seq, Default::default());
             let b = householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<f64>(m, block, n);

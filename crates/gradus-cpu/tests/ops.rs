@@ -420,3 +420,50 @@ fn random_draws() {
         });
     }
 }
+
+#[test]
+fn nothing_at_all() {
+    let inputs = [real(1, &[0, 3]), real(2, &[0]), real(3, &[0, 0]), ints(&[], &[0]), real(4, &[3, 0]), real(5, &[4]), real(6, &[2, 0, 3])];
+    check("empty", &inputs, 0.0, |b, p| {
+        let t = b.swap(p[0])?;
+        let e = b.op(Op::Eigh, &[p[2]])?;
+        let s = b.op(Op::Svd, &[p[0]])?;
+        let q = b.op(Op::Qr, &[p[4]])?;
+        let five = b.int(5)?;
+        let key = b.op(Op::Key, &[five])?;
+        Ok(vec![
+            b.add(p[0], p[0])?,
+            t,
+            b.matmul(p[4], p[0])?,
+            b.matmul(p[0], t)?,
+            b.op(Op::Concat { axis: 0 }, &[p[0], p[0]])?,
+            b.op(Op::Pad { axis: 0, before: 1.into(), after: 2.into() }, &[p[0]])?,
+            b.op(Op::Reverse { axis: 0 }, &[p[0]])?,
+            b.op(Op::Sort { axis: 0, descending: false }, &[p[0]])?,
+            b.op(Op::ArgSort { axis: 1, descending: true }, &[p[0]])?,
+            b.op(Op::Cumulative { op: Cumulative::Sum, axis: 0, reverse: true }, &[p[0]])?,
+            b.op(Op::Diagonal, &[p[2]])?,
+            b.op(Op::DiagMatrix, &[p[1]])?,
+            b.op(Op::Cholesky, &[p[2]])?,
+            b.op(Op::Solve { transposed: false }, &[p[2], p[1]])?,
+            b.op(Op::TriangularSolve { lower: true, transposed: true }, &[p[2], p[0]])?,
+            b.op(Op::Det, &[p[2]])?,
+            b.get(e, 0)?,
+            b.get(e, 1)?,
+            b.get(s, 0)?,
+            b.get(s, 1)?,
+            b.get(s, 2)?,
+            b.get(q, 0)?,
+            b.get(q, 1)?,
+            b.take(p[5], p[3], 0)?,
+            b.op(Op::ScatterAdd { axis: 0 }, &[p[5], p[3], p[1]])?,
+            b.op(Op::Uniform(Shape::of(&[0])), &[key])?,
+            b.op(Op::Permutation(0.into()), &[key])?,
+            b.op(Op::Iota(0.into()), &[])?,
+            b.reduce(ReduceOp::Sum, p[6], &[0])?,
+            b.reduce(ReduceOp::Max, p[6], &[0, 2])?,
+            b.reduce(ReduceOp::LogSumExp, p[6], &[1])?,
+            b.reshape(p[6], &Shape::of(&[3, 0]))?,
+        ])
+    });
+}

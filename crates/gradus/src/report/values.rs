@@ -12,6 +12,8 @@ const WHOLE_VECTOR: usize = 60;
 /// The same for the rows and columns of a matrix.
 const WHOLE_ROWS: usize = 12;
 const WHOLE_COLUMNS: usize = 10;
+/// A record inside another value is put on one line up to this length.
+const SHORT: usize = 60;
 
 /// The lines of a value, at most `width` columns wide where its parts allow it.
 pub fn lines(value: &Output, width: usize) -> Vec<String> {
@@ -29,10 +31,21 @@ pub fn lines(value: &Output, width: usize) -> Vec<String> {
     }
 }
 
-/// A value inside a record or a list: arrays in brief.
+/// A value inside a record or a list: arrays in brief, short records on one line.
 fn nested(value: &Output, width: usize) -> Vec<String> {
     match value {
         Output::Array(a) => array(a, width, a.len() <= 24),
+        Output::Record(fields) if !fields.is_empty() => {
+            let parts: Vec<(&str, Vec<String>)> = fields.iter().map(|(n, v)| (&**n, nested(v, width))).collect();
+            if parts.iter().all(|(_, l)| l.len() == 1) {
+                let each: Vec<String> = parts.iter().map(|(n, l)| format!("{n} = {}", l.concat())).collect();
+                let line = format!("{{{}}}", each.join(", "));
+                if line.chars().count() <= width.min(SHORT) {
+                    return vec![line];
+                }
+            }
+            lines(value, width)
+        }
         other => lines(other, width),
     }
 }
@@ -232,6 +245,15 @@ mod tests {
         assert_eq!(shown.len(), 13);
         assert!(shown.iter().all(|l| l.chars().count() <= 80));
         assert!(shown[1].contains('…') && shown[7].contains('⋱') && shown[12].ends_with("1199"));
+    }
+
+    #[test]
+    fn puts_short_inner_records_on_one_line() {
+        let inner = |n: usize| Output::Record(vec![("c".into(), vector(n))]);
+        let r = Output::Record(vec![("a".into(), inner(2)), ("list".into(), Output::List(vec![inner(1), inner(1)]))]);
+        assert_eq!(lines(&r, 80), ["a    = {c = [0, 0.5]}", "list = [{c = [0]}, {c = [0]}]"]);
+        let long = Output::Record(vec![("a".into(), inner(20))]);
+        assert_eq!(lines(&long, 80)[0], "a =");
     }
 
     #[test]

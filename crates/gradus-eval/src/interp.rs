@@ -263,12 +263,13 @@ impl<'h> Interp<'h> {
                     .help("indices count from 0; clip them with `clip(i, 0, n - 1)` where that is meant")
                     .into()
             }
-            Fault::Memory { needed, limit } => Diagnostic::error(
-                "E7007",
-                self.origin_span(),
-                format!("the plan needs {needed} bytes, the limit is {limit}"),
-            )
-            .into(),
+            Fault::Memory { needed, limit } => {
+                let have = if limit == 0 { "more than the machine gives".to_string() } else { format!("the limit is {limit}") };
+                Diagnostic::error("E7007", self.origin_span(), format!("this needs {needed} bytes of memory, {have}"))
+                    .at("computed here")
+                    .help("work on smaller pieces, or keep matrices as products of smaller ones")
+                    .into()
+            }
             Fault::Internal(text) => Diagnostic::error("E9003", self.origin_span(), format!("internal error while running: {text}"))
                 .note("this is a mistake of Gradus, not of the script; please report it with the script")
                 .into(),

@@ -123,6 +123,8 @@ fn binary(g: &mut Graph, b: BinaryOp, x: NodeId, y: NodeId, origin: Origin) -> I
             Pow => p.powf(q),
             Mod => p - q * (p / q).floor(),
             Max | Min if p.is_nan() || q.is_nan() => f64::NAN,
+            // NaN passes through, as in the kernels.
+            Max | Min if p.is_nan() || q.is_nan() => f64::NAN,
             Max => p.max(q),
             Min => p.min(q),
             Atan2 => p.atan2(q),

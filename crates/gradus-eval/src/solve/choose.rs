@@ -7,7 +7,6 @@ use crate::env::Env;
 use crate::interp::Interp;
 use crate::value::{Eval, Value};
 use super::facts::SolveFacts;
-use super::facts::Curvature;
 use gradus_syntax::ast::Sense;
 use gradus_syntax::{Diagnostic, Span};
 
@@ -37,7 +36,7 @@ impl Interp<'_> {
                 .label(span, "chosen for here")
                 .help("smooth one of the two, or state a set as a constraint: `subject to x in …`")
                 .into());
-        } else if restricted && facts.is_convex() {
+        } else if restricted && facts.is_convex() && self.has_bound(split, facts) {
             let h = split.prox.describe();
             ("fista", format!("{what} objective plus a proxable part ({h}): accelerated proximal gradient with restart"))
         } else if terms {
@@ -61,9 +60,14 @@ impl Interp<'_> {
         Ok(Choice { runner, reason })
     }
 
+    /// Can a step size be had from the structure alone?
+    fn has_bound(&mut self, split: &Split, facts: &SolveFacts) -> bool {
+        facts.is_quadratic() || self.composite(&split.smooth).is_some_and(|c| c.parts.iter().all(|p| bounded(&p.function)))
+    }
+
     /// A linear objective over everything has no optimum.
     fn refuse_unbounded(&mut self, p: &Problem, split: &Split, facts: &SolveFacts) -> Eval<()> {
-        let linear = facts.curvature == Curvature::Affine && split.prox.is_zero();
+        let linear = facts.is_affine() && split.prox.is_zero();
         if !linear {
             return Ok(());
         }
@@ -149,7 +153,7 @@ impl Interp<'_> {
                 let ok = if smooth_part {
                     match word {
                         "smooth" => facts.is_smooth(),
-                        "convex" => facts.is_convex(),
+                        "convex" => facts.is_convex() || facts.waits_for_data,
                         "quadratic" => facts.is_quadratic(),
                         "strongly_convex" => facts.is_strongly_convex(),
                         _ => true,
@@ -209,4 +213,10 @@ impl Interp<'_> {
             _ => d.into(),
         }
     }
+}
+
+/// Is the gradient of this part Lipschitz?
+fn bounded(f: &gradus_facts::Function) -> bool {
+    use gradus_facts::Function as F;
+    !matches!(f, F::Hinge | F::Absolute | F::Norm)
 }

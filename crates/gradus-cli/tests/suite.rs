@@ -201,3 +201,8 @@ fn run_text(text: &str) -> gradus::Outcome {
     let script = session.text("case.opt", text);
     session.run(script, &mut gradus::Silent)
 }
+
+#[test]
+fn sets_and_terms_keep_their_laws() {
+    settle(&gradus_testkit::laws::check());
+}

@@ -8,6 +8,7 @@
 pub mod compare;
 pub mod docs;
 pub mod golden;
+pub mod laws;
 pub mod markdown;
 pub mod scratch;
 pub mod tidy;

@@ -39,6 +39,9 @@ impl Interp<'_> {
         } else if restricted && facts.is_convex() && self.has_bound(split, facts) {
             let h = split.prox.describe();
             ("fista", format!("{what} objective plus a proxable part ({h}): accelerated proximal gradient with restart"))
+        } else if restricted && facts.is_convex() {
+            let h = split.prox.describe();
+            ("fista_backtracking", format!("{what} objective plus a proxable part ({h}), no Lipschitz constant known: accelerated proximal gradient with a line search"))
         } else if terms {
             ("proximal_gradient", format!("{what} objective plus a proxable part ({}): proximal gradient with a line search", split.prox.describe()))
         } else if restricted {
@@ -65,13 +68,45 @@ impl Interp<'_> {
         facts.is_quadratic() || self.composite(&split.smooth).is_some_and(|c| c.parts.iter().all(|p| bounded(&p.function)))
     }
 
+    /// Has the Hessian of a quadratic objective a negative eigenvalue?
+    fn bends_down(&mut self, split: &Split, span: Span) -> Eval<bool> {
+        let mut zeros = Vec::new();
+        for t in split.smooth.tree.leaves() {
+            let z = self.real(0.0)?;
+            zeros.push(self.emit(gradus_ir::Op::Broadcast(t.shape), &[z], span)?);
+        }
+        let Some(x) = split.smooth.tree.build(&mut zeros.into_iter()) else { return Ok(false) };
+        let f = split.smooth.clone();
+        let turned = Value::native("negated objective", move |s, args, span| {
+            let x = s.one_arg(args, "the objective", span)?;
+            let v = s.apply_region(&f, &x, span)?;
+            s.unary_value(gradus_ir::UnaryOp::Neg, &v, span, span)
+        });
+        let down = self.largest_curvature(&turned, &x, span)?;
+        let up = self.largest_curvature(&split.smooth.clone().value(), &x, span)?;
+        let (down, up) = (self.known_scalar(down)?, self.known_scalar(up)?);
+        Ok(down > 1e-9 * up.abs().max(1e-300))
+    }
+
     /// A linear objective over everything has no optimum.
     fn refuse_unbounded(&mut self, p: &Problem, split: &Split, facts: &SolveFacts) -> Eval<()> {
-        let linear = facts.is_affine() && split.prox.is_zero();
-        if !linear {
+        if !split.prox.is_zero() {
             return Ok(());
         }
         let word = if p.sense == Sense::Min { "below" } else { "above" };
+        if facts.is_quadratic() && !facts.is_convex() && self.at_session() && self.bends_down(split, p.span)? {
+            return Err(Diagnostic::error(
+                "E3025",
+                p.objective.span,
+                format!("the quadratic objective is unbounded {word}: its Hessian has a negative eigenvalue"),
+            )
+            .at("along that direction it improves without end")
+            .help("restrict the unknown to a bounded set, or add a penalty")
+            .into());
+        }
+        if !facts.is_affine() {
+            return Ok(());
+        }
         Err(Diagnostic::error("E3025", p.objective.span, format!("the objective is linear in the unknown, so it is unbounded {word}"))
             .at("nothing holds it back")
             .help("restrict the unknown to a bounded set, or add a penalty")

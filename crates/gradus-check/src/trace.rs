@@ -1,0 +1,203 @@
+//! Which solves must record their trace. A trace costs memory and time at every step, so a solve keeps one only where
+//! the script can ask for it.
+
+use crate::visit;
+use gradus_syntax::ast::{Expr, ExprKind, Item, ItemKind, Module, Pattern, Stmt, StmtKind};
+use indexmap::IndexSet;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The answer of [`trace_wanted`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceWanted {
+    /// Names given by `let name = solve …`, in the order in which their traces are asked for.
+    pub names: IndexSet<Arc<str>>,
+    /// Also the solves that are not named so: in a list, in a function, written where they are used.
+    pub unnamed: bool,
+}
+
+impl TraceWanted {
+    /// Must the solve that is given this name record its trace?
+    pub fn wants(&self, name: Option<&str>) -> bool {
+        match name {
+            Some(name) => self.names.contains(name),
+            None => self.unnamed,
+        }
+    }
+}
+
+/// The solutions whose `.trace` may be read, by the text alone: `fit.trace` anywhere, `fit` printed, plotted or saved
+/// whole, and any solution that is passed on when a trace is read of something else than a solution by its name.
+///
+/// It may name more than will be read, never less.
+pub fn trace_wanted(module: &Module) -> TraceWanted {
+    let mut finder = Finder::default();
+    each_stmt(module, &mut |s| finder.definition(s));
+    for item in &module.items {
+        if let ItemKind::Fn(f) = &item.kind
+            && holds_solve(&f.body)
+        {
+            finder.holders.insert(&f.name.name);
+        }
+    }
+    each_stmt(module, &mut |s| finder.stmt(s));
+    for item in &module.items {
+        match &item.kind {
+            ItemKind::Fn(f) => finder.expr(&f.body),
+            ItemKind::Problem(p) => finder.expr(&p.body),
+            _ => {}
+        }
+    }
+    let Finder { mut wanted, passed_on, indirect, .. } = finder;
+    if indirect {
+        wanted.names.extend(passed_on);
+        wanted.unnamed = true;
+    }
+    wanted
+}
+
+#[derive(Default)]
+struct Finder<'a> {
+    /// Names bound to a solve itself.
+    solutions: HashSet<&'a str>,
+    /// Names of values and functions with solves inside.
+    holders: HashSet<&'a str>,
+    wanted: TraceWanted,
+    /// Solutions used whole: in a call, in a list, under another name.
+    passed_on: IndexSet<Arc<str>>,
+    /// A trace is read of something that is not a solution by its name.
+    indirect: bool,
+}
+
+impl<'a> Finder<'a> {
+    fn definition(&mut self, s: &'a Stmt) {
+        let StmtKind::Let(pattern, _, value) = &s.kind else { return };
+        match (pattern, &*value.kind) {
+            (Pattern::Name(id), ExprKind::Solve(_)) => {
+                self.solutions.insert(&id.name);
+            }
+            (Pattern::Name(id), _) if holds_solve(value) => {
+                self.holders.insert(&id.name);
+            }
+            _ => {}
+        }
+    }
+
+    fn stmt(&mut self, s: &'a Stmt) {
+        match &s.kind {
+            StmtKind::Print(items) => items.iter().for_each(|e| self.shown(e)),
+            StmtKind::Plot(args) => args.iter().for_each(|a| self.shown(&a.value)),
+            StmtKind::Save(e, _) => self.shown(e),
+            StmtKind::Let(pattern, _, value) => self.taken_apart(pattern, value),
+            _ => {}
+        }
+        visit::stmt(s, &mut |e| self.expr(e));
+    }
+
+    /// `let {w, trace} = solve …`.
+    fn taken_apart(&mut self, pattern: &'a Pattern, value: &'a Expr) {
+        let Pattern::Record(names, _) = pattern else { return };
+        if names.iter().any(|id| &*id.name == "trace") {
+            self.read(value);
+        }
+    }
+
+    /// A trace is read of `of`.
+    fn read(&mut self, of: &'a Expr) {
+        match &*of.kind {
+            ExprKind::Name(id) if self.solutions.contains(&*id.name) => {
+                self.wanted.names.insert(id.name.clone());
+            }
+            _ => self.indirect = true,
+        }
+    }
+
+    fn expr(&mut self, e: &'a Expr) {
+        visit::deep(|| match &*e.kind {
+            ExprKind::Field(base, name) => {
+                if &*name.name == "trace" {
+                    self.read(base);
+                }
+                if !matches!(*base.kind, ExprKind::Name(_)) {
+                    self.expr(base);
+                }
+            }
+            ExprKind::Name(id) => self.whole(&id.name),
+            ExprKind::Record(fields) => {
+                for (name, value) in fields {
+                    match value {
+                        Some(e) => self.expr(e),
+                        None => self.whole(&name.name),
+                    }
+                }
+            }
+            kind => {
+                match kind {
+                    ExprKind::LetIn(pattern, _, value, _) => self.taken_apart(pattern, value),
+                    ExprKind::Block(stmts, _) => stmts.iter().for_each(|s| {
+                        if let StmtKind::Let(pattern, _, value) = &s.kind {
+                            self.taken_apart(pattern, value);
+                        }
+                    }),
+                    _ => {}
+                }
+                visit::children(e, &mut |c| self.expr(c));
+            }
+        });
+    }
+
+    fn whole(&mut self, name: &Arc<str>) {
+        if self.solutions.contains(&**name) {
+            self.passed_on.insert(name.clone());
+        }
+    }
+
+    /// What is shown with all its fields: names and solves that stand in `e` without a field after them.
+    fn shown(&mut self, e: &'a Expr) {
+        visit::deep(|| match &*e.kind {
+            ExprKind::Name(id) => self.shown_name(&id.name),
+            ExprKind::Field(base, _) if matches!(*base.kind, ExprKind::Name(_) | ExprKind::Solve(_)) => {}
+            ExprKind::Record(fields) => {
+                for (name, value) in fields {
+                    match value {
+                        Some(e) => self.shown(e),
+                        None => self.shown_name(&name.name),
+                    }
+                }
+            }
+            ExprKind::Solve(_) => self.wanted.unnamed = true,
+            _ => visit::children(e, &mut |c| self.shown(c)),
+        });
+    }
+
+    fn shown_name(&mut self, name: &Arc<str>) {
+        if self.solutions.contains(&**name) {
+            self.wanted.names.insert(name.clone());
+        }
+        if self.holders.contains(&**name) {
+            self.wanted.unnamed = true;
+        }
+    }
+}
+
+/// Every statement of the top level and of tests.
+fn each_stmt<'a>(module: &'a Module, f: &mut dyn FnMut(&'a Stmt)) {
+    for Item { kind, .. } in &module.items {
+        match kind {
+            ItemKind::Stmt(s) => f(s),
+            ItemKind::Test(t) => t.body.iter().for_each(&mut *f),
+            _ => {}
+        }
+    }
+}
+
+fn holds_solve(e: &Expr) -> bool {
+    visit::deep(|| {
+        if matches!(*e.kind, ExprKind::Solve(_)) {
+            return true;
+        }
+        let mut found = false;
+        visit::children(e, &mut |c| found = found || holds_solve(c));
+        found
+    })
+}

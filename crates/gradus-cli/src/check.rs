@@ -2,8 +2,8 @@
 
 use crate::args::CheckArgs;
 use crate::output;
-use gradus::Session;
 use gradus::report::Style;
+use gradus::{Emit, Event, Session, Sources};
 
 pub fn check(args: CheckArgs, err: Style) -> u8 {
     let mut session = Session::builder().build();
@@ -15,11 +15,15 @@ pub fn check(args: CheckArgs, err: Style) -> u8 {
             code = output::worse(code, 1);
             continue;
         };
-        let outcome = session.check(script);
+        let mut facts = Facts::default();
+        let outcome = session.check_with(script, &mut facts);
         if !to_json {
             output::complain(&outcome.diagnostics, session.sources(), err);
             if !args.quiet && !outcome.diagnostics.iter().any(gradus::Diagnostic::is_error) {
                 println!("{}: in order", path.display());
+                for line in &facts.lines {
+                    println!("  {line}");
+                }
             }
         }
         code = output::worse(code, outcome.status.exit_code());
@@ -31,4 +35,21 @@ pub fn check(args: CheckArgs, err: Style) -> u8 {
         code = output::worse(code, 1);
     }
     code
+}
+
+/// One line for each problem that the script solves.
+#[derive(Default)]
+struct Facts {
+    lines: Vec<String>,
+}
+
+impl Emit for Facts {
+    fn event(&mut self, event: &Event, _: &Sources) {
+        if let Event::Stage { stage: "facts", title, text } = event {
+            let line = format!("{title}: {text}");
+            if !self.lines.contains(&line) {
+                self.lines.push(line);
+            }
+        }
+    }
 }

@@ -118,7 +118,12 @@ impl Session {
 
     /// Names, shapes and facts, before any data is read.
     pub fn check(&mut self, script: FileId) -> Outcome {
-        self.command(Command::Check, script, &mut crate::emit::Silent)
+        self.check_with(script, &mut crate::emit::Silent)
+    }
+
+    /// Like `check`; what was found out about each problem comes as `Event::Stage` with the stage `facts`.
+    pub fn check_with(&mut self, script: FileId, emit: &mut dyn Emit) -> Outcome {
+        self.command(Command::Check, script, emit)
     }
 
     /// Check, then evaluate top to bottom.

@@ -214,6 +214,7 @@ impl Interp<'_> {
                 runners.push((self.runner(v, *at)?, *at));
             }
         }
+        self.facts_stage(&p, &split, &facts, &runners);
         for (runner, at) in &runners {
             self.check_fit(runner, &p, &split, &facts, *at)?;
         }
@@ -243,6 +244,23 @@ impl Interp<'_> {
         }
         let fin = self.measure(&task, &p, runs, why, &facts)?;
         Ok((fin, split))
+    }
+
+    /// What a check found out about a problem: its objective, what is added to it, and what will solve it.
+    fn facts_stage(&mut self, p: &Problem, split: &Split, facts: &super::facts::SolveFacts, runners: &[(Runner, Span)]) {
+        if self.mode != Mode::Check {
+            return;
+        }
+        let mut text = facts.to_string();
+        if !split.prox.is_zero() {
+            text.push_str(&format!("; with {}", split.prox.describe()));
+        }
+        if !p.constraints.is_empty() {
+            text.push_str(&format!("; {} constraints", p.constraints.len()));
+        }
+        let names: Vec<String> = runners.iter().map(|(r, _)| r.name()).collect();
+        text.push_str(&format!(" -> {}", names.join(" then ")));
+        self.host.emit(crate::host::Event::Stage { stage: "facts", title: p.name.to_string(), text });
     }
 
     /// A term's factor must not be negative: its proximal operator would mean nothing.

@@ -59,6 +59,7 @@ impl CpuEngine {
             if wanted.rewrite {
                 texts.push(("rewrite", format!("{}\n{}", done.report, done.graph.brief())));
             }
+            gradus_ir::verify(&done.graph).map_err(|e| Fault::Internal(format!("after rewriting: {e}")))?;
             Ok(done.graph)
         })?;
         let plan = self

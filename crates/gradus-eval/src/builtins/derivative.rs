@@ -73,6 +73,11 @@ impl Interp<'_> {
         Ok(Traced { region: Region { graph, captures: region.captures }, point, input, output })
     }
 
+    /// Every pass is checked: an ill-formed graph is a mistake of the compiler and is told as such.
+    fn verified(&self, g: &Graph, span: Span) -> Eval<()> {
+        gradus_ir::verify(g).map_err(|e| from_ir(&e, span, &[]).into())
+    }
+
     /// Which parameters of a traced function are its argument.
     pub fn wrt(region: &Graph, own: usize) -> Vec<bool> {
         (0..region.params().len()).map(|k| k < own).collect()
@@ -83,6 +88,7 @@ impl Interp<'_> {
         let t = self.trace_function(f, args, arg, span)?;
         let wrt = Self::wrt(&t.region.graph, t.point.len());
         let g = gradus_grad::grad(&t.region.graph, &wrt).map_err(|e| self.grad_error(e, span))?;
+        self.verified(&g, span)?;
         self.stage("grad", "gradient", &g);
         let mut inputs = t.point.clone();
         inputs.extend(t.region.captures.iter().copied());
@@ -96,6 +102,7 @@ impl Interp<'_> {
         let t = self.trace_function(f, std::slice::from_ref(x), 0, span)?;
         let wrt = Self::wrt(&t.region.graph, t.point.len());
         let g = gradus_grad::jvp(&t.region.graph, &wrt).map_err(|e| self.grad_error(e, span))?;
+        self.verified(&g, span)?;
         let mut inputs = t.point.clone();
         inputs.extend(t.region.captures.iter().copied());
         inputs.extend(self.tangents(&t, v, span)?);
@@ -241,6 +248,7 @@ pub(super) fn vjp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
     let t = s.trace_function(&f.value, std::slice::from_ref(&x.value), 0, span)?;
     let wrt = Interp::wrt(&t.region.graph, t.point.len());
     let g = gradus_grad::vjp(&t.region.graph, &wrt).map_err(|e| s.grad_error(e, span))?;
+    s.verified(&g, span)?;
     let mut inputs = t.point.clone();
     inputs.extend(t.region.captures.iter().copied());
     let cot = s.leaves(&u.value, u.span)?;

@@ -68,7 +68,11 @@ pub(crate) fn log(cx: &Cx<'_>, logs: &[Log], id: NodeId, positive: bool, concave
         Op::Binary(BinaryOp::Min) => Log { convex: false, smooth: false, ..of(0).plus(of(1)) },
         Op::Binary(BinaryOp::Pow) => match input(1).and_then(|e| cx.number(e)) {
             Some(e) => of(0).times(e),
-            None => NOTHING,
+            // log(c^x) = x log(c)
+            None => match input(0).and_then(|c| cx.number(c)) {
+                Some(c) if c > 0.0 => value(1).times(c.ln()),
+                _ => NOTHING,
+            },
         },
         Op::Reduce(ReduceOp::Sum, _) => of(0).sum(),
         Op::Reduce(ReduceOp::Prod, _) => of(0),

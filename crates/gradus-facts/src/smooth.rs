@@ -1,6 +1,7 @@
 //! Differentiability, Lipschitz gradients and Lipschitz values, with the node that spoils them.
 
 use crate::context::Cx;
+use crate::curvature::affine_parts;
 use crate::kinds::{Smoothness, Tri};
 use crate::logs::Log;
 use crate::unary;
@@ -49,7 +50,14 @@ pub(crate) fn smoothness(cx: &Cx<'_>, id: NodeId, given: &Given<'_>) -> Smoothne
         return Smoothness::smooth(false);
     }
     if let Some(away) = given.norm {
-        return if away { Smoothness::smooth(true) } else { fail(id, Tri::No, Tri::No, true, "a norm has a kink where its argument is zero") };
+        if away {
+            return Smoothness::smooth(true);
+        }
+        // Of variables themselves the argument is zero somewhere; of other affine values perhaps nowhere.
+        let parts = cx.input(id, 0).map(|a| affine_parts(cx, a, 12)).unwrap_or_default();
+        let met = !parts.is_empty() && parts.iter().all(|p| cx.vars.contains(p)) && cx.range(id).lo <= 0.0 && cx.input(id, 0).is_some_and(|a| cx.combos[a.index()].constant == 0.0);
+        let kink = if met { Tri::No } else { Tri::Unknown };
+        return fail(id, kink, kink, true, "a norm has a kink where its argument is zero");
     }
     let f = |k: usize| cx.input(id, k).map(|i| &cx.f(i).smoothness);
     let inputs = || cx.node(id).inputs.iter().map(|i| &cx.f(*i).smoothness);

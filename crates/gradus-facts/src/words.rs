@@ -57,8 +57,8 @@ fn factors(cx: &Cx<'_>, m: NodeId, t: bool, out: &mut Vec<(NodeId, bool)>, depth
     out.push((m, t && !symmetric(cx, m)));
 }
 
-/// Peel constant linear operators off a node: a multiple of a chain.
-pub(crate) fn peel(cx: &Cx<'_>, node: NodeId) -> (f64, Chain) {
+/// Peel constant linear operators off a node: a multiple of a chain. Constant products are split into factors `split` deep.
+fn peel(cx: &Cx<'_>, node: NodeId, split: usize) -> (f64, Chain) {
     let mut chain = Chain { root: node, ops: Vec::new() };
     let mut scale = 1.0;
     // Chains are as deep as the script is; longer ones keep their inner part as the root.
@@ -77,18 +77,18 @@ pub(crate) fn peel(cx: &Cx<'_>, node: NodeId) -> (f64, Chain) {
         let mut parts = Vec::new();
         match cx.op(id) {
             Op::MatMul if !cx.depends(a) && cx.rank(a) == 2 && (1..=2).contains(&cx.rank(b)) => {
-                factors(cx, a, false, &mut parts, 8);
+                factors(cx, a, false, &mut parts, split);
                 chain.ops.extend(parts.into_iter().map(|(m, t)| LinOp::Left(m, t)));
                 chain.root = b;
             }
             // A row times a matrix is the transposed matrix times it.
             Op::MatMul if !cx.depends(b) && cx.rank(b) == 2 && cx.rank(a) == 1 => {
-                factors(cx, b, true, &mut parts, 8);
+                factors(cx, b, true, &mut parts, split);
                 chain.ops.extend(parts.into_iter().map(|(m, t)| LinOp::Left(m, t)));
                 chain.root = a;
             }
             Op::MatMul if !cx.depends(b) && cx.rank(b) == 2 && cx.rank(a) == 2 => {
-                factors(cx, b, true, &mut parts, 8);
+                factors(cx, b, true, &mut parts, split);
                 chain.ops.extend(parts.into_iter().map(|(m, t)| LinOp::Right(m, t)));
                 chain.root = a;
             }
@@ -108,17 +108,19 @@ pub(crate) fn peel(cx: &Cx<'_>, node: NodeId) -> (f64, Chain) {
 
 /// `<L a, R b>` in a form that does not depend on the bracketing: a multiple and two chains, equal where it is a square.
 pub(crate) fn pair(cx: &Cx<'_>, left: NodeId, right: NodeId) -> (f64, Chain, Chain) {
-    let ((p, l), (q, r)) = (peel(cx, left), peel(cx, right));
-    let c = p * q;
-    // The whole word between the roots: r.root' r.ops' l.ops l.root.
-    let mut word: Vec<LinOp> = r.ops.iter().rev().map(LinOp::adjoint).collect();
-    word.extend(l.ops.iter().cloned());
-    if l.root == r.root
-        && let Some((sign, half)) = square(cx, &word)
-    {
-        let chain = Chain { root: l.root, ops: half };
-        return (c * sign, chain.clone(), chain);
+    // A product that is no square of its factors may be one as a whole (a weighted Gram matrix).
+    for split in [8, 0] {
+        let ((p, l), (q, r)) = (peel(cx, left, split), peel(cx, right, split));
+        if l.root == r.root
+            && let Some((sign, half)) = square(cx, &word(&l, &r))
+        {
+            let chain = Chain { root: l.root, ops: half };
+            return (p * q * sign, chain.clone(), chain);
+        }
     }
+    let ((p, l), (q, r)) = (peel(cx, left, 8), peel(cx, right, 8));
+    let c = p * q;
+    let mut word = word(&l, &r);
     // No square: split in the middle, in an order that both spellings of a product share.
     let (mut a, mut b) = (l.root, r.root);
     let mirrored: Vec<LinOp> = word.iter().rev().map(LinOp::adjoint).collect();
@@ -129,6 +131,11 @@ pub(crate) fn pair(cx: &Cx<'_>, left: NodeId, right: NodeId) -> (f64, Chain, Cha
     let cut = word.len() / 2;
     let right_ops = word[..cut].iter().rev().map(LinOp::adjoint).collect();
     (c, Chain { root: a, ops: word[cut..].to_vec() }, Chain { root: b, ops: right_ops })
+}
+
+/// The whole word between the roots: `r.root' r.ops' l.ops l.root`.
+fn word(l: &Chain, r: &Chain) -> Vec<LinOp> {
+    r.ops.iter().rev().map(LinOp::adjoint).chain(l.ops.iter().cloned()).collect()
 }
 
 /// Where the word is `V' P V` with P the identity or semidefinite: the sign and `sqrt(P) V`.

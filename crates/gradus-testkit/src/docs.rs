@@ -205,7 +205,7 @@ pub fn explain_pages() -> Vec<String> {
 /// Mistakes of the compiler cannot be provoked, nor a text of 4 GB (E0006), nor what an earlier stage refuses or mends;
 /// their pages say so.
 pub fn internal(code: &str) -> bool {
-    code.starts_with("E9") || matches!(code, "E0006" | "E1218" | "E1302" | "E3018" | "E3021")
+    code.starts_with("E9") || matches!(code, "E0006" | "E1218" | "E1302" | "E3016" | "E3018" | "E3021")
 }
 
 fn page_example(code: &str, page: &str) -> Result<(), String> {

@@ -50,9 +50,10 @@ fn formatting_is_idempotent_and_applied() {
 }
 
 #[test]
-fn the_tests_of_every_example_pass() {
+fn the_tests_of_every_example_and_law_script_pass() {
     let mut complaints = Vec::new();
-    for path in files(&root().join("examples"), ".opt") {
+    let scripts = ["examples", "tests/laws"].into_iter().flat_map(|folder| files(&root().join(folder), ".opt"));
+    for path in scripts {
         let mut session = gradus::Session::builder().build();
         let script = session.open(&path).unwrap();
         let outcome = session.test(script, None, &mut gradus::Silent);

@@ -247,17 +247,17 @@ impl Walk<'_, '_> {
             && near(left[1], -k * d)
             && near(right[0], -0.5 * k * d * d)
             && near(left[0], right[0]);
-        // The base must be a node of the graph: the affine operand that is exactly it.
-        let node = |base: &[(NodeId, f64)]| {
-            cx.g.nodes().map(|(n, _)| n).take(id.index()).find(|n| {
-                let c = &cx.combos[n.index()];
-                cx.depends(*n) && c.constant == 0.0 && c.terms.as_slice() == base && cx.g.shape(*n) == cx.g.shape(id)
-            })
-        };
         if !fits {
             return None;
         }
-        let u = node(&p.base)?;
+        // The base must be a node of the graph, or its negative; the function is even.
+        let signed = |c: &crate::combo::Combo| {
+            [1.0, -1.0].iter().any(|s| c.terms.len() == p.base.len() && c.terms.iter().zip(&p.base).all(|((m, x), (n, y))| m == n && *x == s * y))
+        };
+        let u = cx.g.nodes().map(|(n, _)| n).take(id.index()).find(|n| {
+            let c = &cx.combos[n.index()];
+            cx.depends(*n) && c.constant == 0.0 && signed(c) && cx.g.shape(*n) == cx.g.shape(id)
+        })?;
         self.part(&scale.by(k), Function::Huber { delta: d }, u, 1.0, id);
         Some(())
     }

@@ -1,1 +1,204 @@
-//! gradus-rewrite
+//! Rewriting: normal forms, moving work out of loops, and a search over equal forms for the cheapest.
+//!
+//! Owns:    the rules with their classes and guards, the cost model, the e-graph and the choice from it, the report of what fired.
+//! Never:   is bypassed silently: the report says what was done, and why nothing was where nothing was.
+//! Reads:   a graph after differentiation (or, for `stabilise`, before it).
+//! Returns: a graph with the same parameters and outputs that never costs more by the model.
+
+mod cost;
+mod describe;
+mod emit;
+mod export;
+mod extract;
+mod import;
+mod load;
+mod normal;
+mod report;
+mod rules;
+mod saturate;
+mod sea;
+mod space;
+mod stabilise;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use report::{Class, Fired, Report, Stop};
+pub use stabilise::stabilise;
+
+use extract::Extractor;
+use gradus_ir::{Graph, IrError, IrResult, Op, verify};
+use saturate::{Applied, saturate};
+
+/// How much may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Level {
+    /// Nothing.
+    Off,
+    /// Only what gives the same floats: sharing, moving work out of loops, exact rules.
+    Strict,
+    /// Also what is equal over the reals, and guarded forms that may lose digits on ill-conditioned data.
+    #[default]
+    Default,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Most nodes of the search per live node of the graph, beside a fixed 2000; 0 stands for 6.
+    pub growth: usize,
+    /// Rules that must not fire, by name.
+    pub without: Vec<String>,
+}
+
+/// A rewritten graph.
+#[derive(Clone, Debug)]
+pub struct Rewritten {
+    pub graph: Graph,
+    pub report: Report,
+}
+
+/// A mistake of this crate (or an ill-formed graph); never the user's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RewriteError {
+    Ir(IrError),
+    /// Two different constants were found equal: a rule is wrong.
+    Conflict,
+}
+
+impl From<IrError> for RewriteError {
+    fn from(e: IrError) -> RewriteError {
+        RewriteError::Ir(e)
+    }
+}
+
+impl std::fmt::Display for RewriteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RewriteError::Ir(e) => e.fmt(f),
+            RewriteError::Conflict => f.write_str("internal: two different constants were found equal while rewriting"),
+        }
+    }
+}
+
+impl std::error::Error for RewriteError {}
+
+/// Live nodes with those of all regions.
+fn count(g: &Graph) -> usize {
+    let live = g.live();
+    g.nodes()
+        .filter(|(id, _)| live[id.index()])
+        .map(|(_, n)| 1 + n.op.regions().iter().map(|r| count(r)).sum::<usize>())
+        .sum()
+}
+
+/// The cheapest equal graph that the rules of this level find.
+pub fn rewrite(graph: &Graph, level: Level, options: &Options) -> Result<Rewritten, RewriteError> {
+    let cost_before = cost::graph_cost(graph);
+    let nodes_before = count(graph);
+    let mut report = Report { cost_before, cost_after: cost_before, nodes_before, nodes_after: nodes_before, ..Report::default() };
+    if level == Level::Off {
+        report.stop.push(("off", Stop::Kept));
+        return Ok(Rewritten { graph: graph.clone(), report });
+    }
+    if cost::is_small(graph) {
+        let graph = graph.compact()?;
+        report.stop.push(("search", Stop::Small));
+        report.nodes_after = count(&graph);
+        return Ok(Rewritten { graph, report });
+    }
+    let mut inner = Report::default();
+    let new = improved(graph, level, options, &mut inner)?;
+    let cost_after = cost::graph_cost(&new);
+    report.stop = inner.stop.clone();
+    // The model may say that the search did worse than what was there (rounding of equal costs included).
+    if cost_after > cost_before {
+        report.stop.push(("result", Stop::Kept));
+        return Ok(Rewritten { graph: graph.clone(), report });
+    }
+    check(graph, &new)?;
+    report.absorb(inner);
+    report.cost_after = cost_after;
+    report.nodes_after = count(&new);
+    Ok(Rewritten { graph: new, report })
+}
+
+fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report) -> Result<Graph, RewriteError> {
+    let mut inside = Report::default();
+    let sea = import::import(graph, &mut |op, _| {
+        let Op::Cond { then, other } = op else { return Ok(op.clone()) };
+        let mut branch = |g: &std::sync::Arc<Graph>| -> IrResult<std::sync::Arc<Graph>> {
+            let done = rewrite(g, level, options).map_err(|e| match e {
+                RewriteError::Ir(e) => e,
+                RewriteError::Conflict => IrError::Internal(e.to_string()),
+            })?;
+            if done.report.cost_after >= done.report.cost_before && done.report.fired.is_empty() {
+                return Ok(g.clone());
+            }
+            inside.absorb(done.report);
+            Ok(std::sync::Arc::new(done.graph))
+        };
+        Ok(Op::Cond { then: branch(then)?, other: branch(other)? })
+    })?;
+    report.absorb(inside);
+    let moved = export::moved(&sea);
+    let allowed: Vec<&rules::Rule> = rules::all()
+        .into_iter()
+        .filter(|r| level == Level::Default || r.class == Class::Exact)
+        .filter(|r| !options.without.iter().any(|w| w == r.name))
+        .collect();
+    let growth = if options.growth == 0 { 6 } else { options.growth };
+    let limit = 2000 + growth * sea.nodes.len();
+    let Some((mut space, outputs)) = load::load(&sea, level == Level::Default) else {
+        return Err(IrError::Internal("the graph did not fit the space of forms".into()).into());
+    };
+    let (log, stops) = saturate(&mut space, &allowed, limit);
+    report.stop.extend(stops);
+    if space.graph.analysis.conflict {
+        return Err(RewriteError::Conflict);
+    }
+    let mut extractor = Extractor::new(&space, &outputs);
+    let Some((choice, order)) = extractor.best() else {
+        return Err(IrError::Internal("no finite form was found".into()).into());
+    };
+    let mut chosen = extractor.sea(&choice, &order);
+    chosen.params = sea.params.clone();
+    let new = export::export(&chosen)?;
+    report.hoisted += moved;
+    fired(report, &allowed, &extractor, &choice, &order, &log);
+    Ok(new)
+}
+
+/// Notes the rules whose forms were chosen.
+fn fired(
+    report: &mut Report,
+    allowed: &[&rules::Rule],
+    extractor: &Extractor<'_>,
+    choice: &extract::Choice,
+    order: &[u32],
+    log: &[Applied],
+) {
+    for (a, what) in extractor.made(choice, order, log) {
+        let Some(rule) = allowed.get(a.rule as usize) else { continue };
+        report.note(Fired {
+            rule: rule.name,
+            class: rule.class,
+            count: 1,
+            origin: a.origin,
+            what,
+            reason: rule.reason,
+        });
+    }
+}
+
+/// The new graph is well formed and has the types of the old one.
+fn check(old: &Graph, new: &Graph) -> Result<(), RewriteError> {
+    verify(new)?;
+    let types = |g: &Graph| -> Vec<gradus_ir::Ty> {
+        g.params().iter().chain(&g.outputs).map(|o| g.ty(*o).clone()).collect()
+    };
+    if types(old) == types(new) {
+        Ok(())
+    } else {
+        Err(IrError::Internal("rewriting changed the type of a parameter or output".into()).into())
+    }
+}

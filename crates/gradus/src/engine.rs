@@ -106,7 +106,7 @@ impl Engine for CpuEngine {
     }
 
     fn stabilise(&mut self, graph: &Graph) -> Graph {
-        crate::rewriting::stabilise(graph)
+        crate::rewriting::stabilise(graph, self.level)
     }
 
     fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite> {

@@ -33,3 +33,8 @@ pub use rewriting::Level;
 pub use session::{Builder, Session};
 pub use sources::Sources;
 pub use timings::{Stage, Timings};
+
+/// The Rust example of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

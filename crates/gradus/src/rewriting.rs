@@ -1,4 +1,7 @@
-//! How much the rewriter may do.
+//! How much the rewriter may do, and the calls to it.
+
+use gradus_ir::Graph;
+use gradus_rewrite::{Options, RewriteError, Rewritten};
 
 /// `--rewrites`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,24 @@ pub enum Level {
     Default,
 }
 
-pub struct Rewritten { pub graph: gradus_ir::Graph, pub report: String }
-pub fn rewrite(graph: &gradus_ir::Graph, _: Level) -> Result<Rewritten, String> { Ok(Rewritten { graph: graph.clone(), report: String::new() }) }
-pub fn stabilise(graph: &gradus_ir::Graph) -> gradus_ir::Graph { graph.clone() }
+impl From<Level> for gradus_rewrite::Level {
+    fn from(l: Level) -> Self {
+        match l {
+            Level::Off => gradus_rewrite::Level::Off,
+            Level::Strict => gradus_rewrite::Level::Strict,
+            Level::Default => gradus_rewrite::Level::Default,
+        }
+    }
+}
+
+pub fn rewrite(graph: &Graph, level: Level) -> Result<Rewritten, RewriteError> {
+    gradus_rewrite::rewrite(graph, level.into(), &Options::default())
+}
+
+/// Safer forms before differentiation; they are equal over the reals, so only the default level has them.
+pub fn stabilise(graph: &Graph, level: Level) -> Graph {
+    match level {
+        Level::Default => gradus_rewrite::stabilise(graph).graph,
+        Level::Off | Level::Strict => graph.clone(),
+    }
+}

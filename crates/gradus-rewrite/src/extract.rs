@@ -1,0 +1,325 @@
+//! Choosing one form per class: cheapest on the shared graph with loops counted, never a cycle.
+//!
+//! A form is priced in the graph it would be part of: shared work once, work at the depth of the loop it varies in. The choice
+//! starts from the forms that were there, and from a bottom-up guess, and takes single changes while they pay; what a change
+//! brings with it is the bottom-up choice. The number of looks is fixed beforehand, so that the result depends on nothing else.
+
+use crate::cost::sop_cost;
+use crate::load::times;
+use crate::sea::{Deps, Kids, Sea, SeaNode, Sop, deps_of};
+use crate::describe;
+use crate::saturate::Applied;
+use crate::space::Space;
+use egg::{Id, Language};
+use gradus_ir::Ty;
+
+struct Form {
+    op: u32,
+    kids: Vec<u32>,
+    cost: f64,
+    by: u16,
+}
+
+pub struct Extractor<'s> {
+    space: &'s Space,
+    /// Classes in a fixed order; `forms[c]` their forms.
+    ids: Vec<Id>,
+    forms: Vec<Vec<Form>>,
+    roots: Vec<u32>,
+    /// Estimate of the cheapest form of each class, shared work counted every time.
+    tree: Vec<f64>,
+    mark: Vec<u32>,
+    generation: u32,
+    visits: usize,
+}
+
+/// Which form stands for each class.
+pub type Choice = Vec<u32>;
+
+/// Node visits a search may spend.
+const VISITS: usize = 1_500_000;
+
+impl<'s> Extractor<'s> {
+    pub fn new(space: &'s Space, roots: &[Id]) -> Extractor<'s> {
+        let g = &space.graph;
+        let mut number = vec![u32::MAX; space.origins.len().max(g.nodes().len())];
+        let mut ids: Vec<Id> = Vec::new();
+        let mut work: Vec<Id> = roots.iter().map(|r| g.find(*r)).collect();
+        while let Some(id) = work.pop() {
+            let slot = &mut number[usize::from(id)];
+            if *slot != u32::MAX {
+                continue;
+            }
+            *slot = ids.len() as u32;
+            ids.push(id);
+            for n in &g[id].nodes {
+                work.extend(n.kids.iter().map(|k| g.find(*k)));
+            }
+        }
+        let of = |id: Id| number[usize::from(g.find(id))];
+        let forms: Vec<Vec<Form>> = ids
+            .iter()
+            .map(|id| {
+                let class = &g[*id];
+                let mut forms: Vec<Form> = class
+                    .nodes
+                    .iter()
+                    .map(|n| {
+                        let ins: Vec<&Ty> = n.kids.iter().filter_map(|k| g[*k].data.tys.first()).collect();
+                        let cost = sop_cost(g.analysis.op(n.op), &ins, &class.data.tys);
+                        Form { op: n.op, kids: n.children().iter().map(|k| of(*k)).collect(), cost, by: n.by }
+                    })
+                    .collect();
+                // What was there comes first, in the order in which ops were met.
+                forms.sort_by(|a, b| (a.by != 0, a.op, &a.kids).cmp(&(b.by != 0, b.op, &b.kids)));
+                forms
+            })
+            .collect();
+        let roots = roots.iter().map(|r| of(*r)).collect();
+        let n = ids.len();
+        Extractor { space, ids, forms, roots, tree: vec![f64::INFINITY; n], mark: vec![0; n], generation: 0, visits: 0 }
+    }
+
+    fn op(&self, f: &Form) -> &'s Sop {
+        self.space.graph.analysis.op(f.op)
+    }
+
+    /// How often a value of the class is computed, as far as its spellings agree on what it depends on.
+    fn times(&self, c: usize) -> f64 {
+        let loops = &self.space.graph.analysis.loops;
+        let deps = &self.space.graph[self.ids[c]].data.deps;
+        deps.iter().map(|l| times(loops, Some(*l))).fold(1.0, f64::max)
+    }
+
+    /// Bottom-up: the cheapest form where every use pays for itself.
+    fn bottom_up(&mut self) -> Choice {
+        let n = self.ids.len();
+        let mut best: Choice = vec![u32::MAX; n];
+        let scale: Vec<f64> = (0..n).map(|c| self.times(c)).collect();
+        for _ in 0..40 {
+            let mut changed = false;
+            for c in (0..n).rev() {
+                for (k, f) in self.forms[c].iter().enumerate() {
+                    let mut total = f.cost * scale[c];
+                    for kid in &f.kids {
+                        // A hair above the operands, so that no class is chosen for itself.
+                        total += self.tree[*kid as usize] * (1.0 + 1e-12) + 1e-9;
+                    }
+                    if total < self.tree[c] {
+                        self.tree[c] = total;
+                        best[c] = k as u32;
+                        changed = true;
+                    }
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        best
+    }
+
+    /// The cost of the graph a choice makes; infinite where it has a cycle or a hole.
+    fn price(&mut self, choice: &Choice) -> f64 {
+        match self.order(choice) {
+            Some(order) => self.price_of(choice, &order),
+            None => f64::INFINITY,
+        }
+    }
+
+    /// The chosen classes, operands first.
+    fn order(&mut self, choice: &Choice) -> Option<Vec<u32>> {
+        self.generation += 2;
+        let (open, done) = (self.generation, self.generation + 1);
+        let mut order = Vec::new();
+        let mut stack: Vec<(u32, usize)> = Vec::new();
+        for r in self.roots.iter().rev() {
+            stack.push((*r, 0));
+        }
+        while let Some((c, at)) = stack.pop() {
+            let ci = c as usize;
+            if at == 0 {
+                if self.mark[ci] == done {
+                    continue;
+                }
+                if self.mark[ci] == open {
+                    return None;
+                }
+                self.mark[ci] = open;
+            }
+            let form = self.forms[ci].get(choice[ci] as usize)?;
+            match form.kids.get(at) {
+                Some(kid) => {
+                    stack.push((c, at + 1));
+                    let k = *kid as usize;
+                    if self.mark[k] == open {
+                        return None;
+                    }
+                    if self.mark[k] != done {
+                        stack.push((*kid, 0));
+                    }
+                }
+                None => {
+                    self.mark[ci] = done;
+                    order.push(c);
+                }
+            }
+        }
+        self.visits += order.len();
+        Some(order)
+    }
+
+    fn price_of(&self, choice: &Choice, order: &[u32]) -> f64 {
+        let loops = &self.space.graph.analysis.loops;
+        let mut at = vec![u32::MAX; self.ids.len()];
+        let mut deps: Vec<Deps> = Vec::with_capacity(order.len());
+        for (k, c) in order.iter().enumerate() {
+            let f = &self.forms[*c as usize][choice[*c as usize] as usize];
+            deps.push(deps_of(self.op(f), f.kids.iter().map(|k| &deps[at[*k as usize] as usize])));
+            at[*c as usize] = k as u32;
+        }
+        // Outer loops stand after inner ones.
+        let mut runs = vec![1.0f64; loops.len()];
+        let most = |d: &Deps, runs: &[f64]| d.iter().map(|l| runs[*l as usize]).fold(1.0, f64::max);
+        for (k, c) in order.iter().enumerate().rev() {
+            let f = &self.forms[*c as usize][choice[*c as usize] as usize];
+            if let Sop::Loop(l) = self.op(f) {
+                // A loop that never runs would make deeper work look free.
+                runs[*l as usize] = most(&deps[k], &runs) * loops[*l as usize].trips().max(1.0);
+            }
+        }
+        order
+            .iter()
+            .zip(&deps)
+            .map(|(c, d)| self.forms[*c as usize][choice[*c as usize] as usize].cost * most(d, &runs))
+            .sum()
+    }
+
+    /// Take single changes while they pay, the most promising first.
+    fn improve(&mut self, choice: &mut Choice, scale: &[f64]) -> f64 {
+        let mut cost = self.price(choice);
+        for _ in 0..4 {
+            let Some(order) = self.order(choice) else { return f64::INFINITY };
+            let mut tries: Vec<(f64, u32, u32)> = Vec::new();
+            for c in &order {
+                let ci = *c as usize;
+                if self.forms[ci].len() < 2 {
+                    continue;
+                }
+                let guess = |f: &Form| {
+                    f.cost * scale[ci] + f.kids.iter().map(|k| self.tree[*k as usize]).sum::<f64>()
+                };
+                let now = guess(&self.forms[ci][choice[ci] as usize]);
+                for (k, f) in self.forms[ci].iter().enumerate() {
+                    if k as u32 != choice[ci] {
+                        tries.push((guess(f) - now, *c, k as u32));
+                    }
+                }
+            }
+            tries.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+            let mut better = false;
+            for (_, c, k) in tries {
+                if self.visits > VISITS {
+                    return cost;
+                }
+                let old = std::mem::replace(&mut choice[c as usize], k);
+                if old == k {
+                    continue;
+                }
+                let new = self.price(choice);
+                if new < cost * (1.0 - 1e-9) {
+                    cost = new;
+                    better = true;
+                } else {
+                    choice[c as usize] = old;
+                }
+            }
+            if !better {
+                break;
+            }
+        }
+        cost
+    }
+
+    /// The choice, and which classes it uses, operands first.
+    pub fn best(&mut self) -> Option<(Choice, Vec<u32>)> {
+        let guess = self.bottom_up();
+        let scale: Vec<f64> = (0..self.ids.len()).map(|c| self.times(c)).collect();
+        // What was there, and the guess for classes that rules made.
+        let mut plain: Choice = self
+            .forms
+            .iter()
+            .zip(&guess)
+            .map(|(f, g)| if f.first().is_some_and(|f| f.by == 0) { 0 } else { *g })
+            .collect();
+        let a = self.improve(&mut plain, &scale);
+        self.visits /= 2;
+        let mut other = guess;
+        let b = self.improve(&mut other, &scale);
+        let choice = if b < a * (1.0 - 1e-9) { other } else { plain };
+        let order = self.order(&choice)?;
+        Some((choice, order))
+    }
+
+    /// The chosen graph, for `export`.
+    pub fn sea(&self, choice: &Choice, order: &[u32]) -> Sea {
+        let table = &self.space.graph.analysis;
+        let mut sea = Sea { loops: table.loops.clone(), ..Sea::default() };
+        let mut at = vec![Id::default(); self.ids.len()];
+        for c in order {
+            let ci = *c as usize;
+            let f = &self.forms[ci][choice[ci] as usize];
+            let id = self.ids[ci];
+            let kids: Kids = f.kids.iter().map(|k| at[*k as usize]).collect();
+            at[ci] = Id::from(sea.nodes.len());
+            sea.nodes.push(SeaNode {
+                op: self.op(f).clone(),
+                kids,
+                origin: self.space.origins.get(usize::from(id)).copied().unwrap_or_default(),
+                tys: self.space.graph[id].data.tys.clone(),
+                written: None,
+            });
+        }
+        sea.outputs = self.roots.iter().map(|r| at[*r as usize]).collect();
+        sea
+    }
+
+    /// The applications of rules whose result was chosen, each with a description.
+    pub fn made(&self, choice: &Choice, order: &[u32], log: &[Applied]) -> Vec<(Applied, String)> {
+        let g = &self.space.graph;
+        let mut class = vec![u32::MAX; g.nodes().len()];
+        for c in order {
+            class[usize::from(self.ids[*c as usize])] = *c;
+        }
+        let key = |id: Id| {
+            let n = &g.nodes()[usize::from(id)];
+            let kids: Kids = n.kids.iter().map(|k| g.find(*k)).collect();
+            (n.op, kids)
+        };
+        let mut seen: Vec<(u16, u32)> = Vec::new();
+        let mut out = Vec::new();
+        for a in log {
+            let c = class[usize::from(g.find(a.from))];
+            if c == u32::MAX || seen.contains(&(a.rule, c)) {
+                continue;
+            }
+            let f = &self.forms[c as usize][choice[c as usize] as usize];
+            let kids: Kids = f.kids.iter().map(|k| self.ids[*k as usize]).collect();
+            let chosen = (f.op, kids);
+            // A form the rule made, or one that was there elsewhere and that the rule found equal.
+            let there = f.by == 0 && key(a.from) != chosen && key(a.to) == chosen;
+            if f.by == a.rule + 1 || there {
+                seen.push((a.rule, c));
+                let text = format!("{}  =>  {}", describe::node(g, a.from, 4), describe::chosen(self, choice, c, 4));
+                out.push((a.clone(), text));
+            }
+        }
+        out
+    }
+
+    /// The op and operands chosen for a class.
+    pub fn form(&self, choice: &Choice, c: u32) -> (&'s Sop, &[u32]) {
+        let f = &self.forms[c as usize][choice[c as usize] as usize];
+        (self.op(f), &f.kids)
+    }
+}

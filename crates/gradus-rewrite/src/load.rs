@@ -1,0 +1,118 @@
+//! From the sea into the space of forms: sums and products are flattened through operands that nothing else uses.
+
+use crate::sea::{Kids, Sea, Sop};
+use crate::space::Space;
+use crate::{normal, sea};
+use egg::Id;
+use gradus_ir::{BinaryOp, DType, Op, UnaryOp};
+
+/// Longest sum or product that is made by flattening.
+const LONGEST: usize = 64;
+
+/// The space of a sea, and the classes of its outputs. `normal` allows reassociation. `None` where the sea is not well typed.
+pub fn load(sea: &Sea, normal: bool) -> Option<(Space, Vec<Id>)> {
+    let params = sea.params.iter().map(|(t, _)| t.clone()).collect();
+    let mut s = Space::new(sea.loops.clone(), params, normal);
+    let uses = sea.uses();
+    let homes = crate::export::homes(sea);
+    // An operand is part of the sum or product around it when that is all it is for and it changes as often: taking an
+    // invariant sum apart would only make the loop do more.
+    let inner = |at: usize, kid: Id| {
+        let k = usize::from(kid);
+        uses[k] == 1
+            && homes.home[k] == homes.home[at]
+            && sea.nodes[k].tys.first().zip(sea.nodes[at].tys.first()).is_some_and(|(a, b)| a == b)
+    };
+    let mut map: Vec<Id> = Vec::with_capacity(sea.nodes.len());
+    for (at, n) in sea.nodes.iter().enumerate() {
+        let real = n.tys.first().is_some_and(|t| t.dtype == DType::Real);
+        let kids: Kids = n.kids.iter().map(|k| map[usize::from(*k)]).collect();
+        let want = n.tys.first().map(|t| t.shape.clone());
+        let id = if normal && real && is_sum(&n.op) {
+            let mut terms = Vec::new();
+            sum(sea, &map, &inner, at, 1.0, &mut terms);
+            normal::lin(&mut s, terms, 0.0, want, 0, n.origin)?
+        } else if normal && real && is_product(&n.op) {
+            let mut factors = Vec::new();
+            product(sea, &map, &inner, at, 1, &mut factors);
+            normal::prod(&mut s, factors, want, 0, n.origin)?
+        } else {
+            s.normalised(n.op.clone(), &kids, 0, n.origin)?
+        };
+        map.push(id);
+    }
+    s.graph.rebuild();
+    let outputs = sea.outputs.iter().map(|o| s.graph.find(map[usize::from(*o)])).collect();
+    Some((s, outputs))
+}
+
+fn is_sum(op: &Sop) -> bool {
+    matches!(
+        op,
+        Sop::Ir(Op::Binary(BinaryOp::Add | BinaryOp::Sub) | Op::Unary(UnaryOp::Neg))
+    )
+}
+
+fn is_product(op: &Sop) -> bool {
+    matches!(op, Sop::Ir(Op::Binary(BinaryOp::Mul | BinaryOp::Div) | Op::Unary(UnaryOp::Recip)))
+}
+
+fn sum(
+    sea: &Sea,
+    map: &[Id],
+    inner: &dyn Fn(usize, Id) -> bool,
+    at: usize,
+    c: f64,
+    out: &mut Vec<(f64, Id)>,
+) {
+    // Iterative: a sum written over thousands of lines is a chain that deep.
+    let mut work: Vec<(usize, f64)> = vec![(at, c)];
+    while let Some((at, c)) = work.pop() {
+        let n = &sea.nodes[at];
+        for (k, kid) in n.kids.iter().enumerate() {
+            let minus = matches!(n.op, Sop::Ir(Op::Unary(UnaryOp::Neg)))
+                || k == 1 && matches!(n.op, Sop::Ir(Op::Binary(BinaryOp::Sub)));
+            let c = if minus { -c } else { c };
+            if inner(at, *kid) && is_sum(&sea.node(*kid).op) && out.len() + work.len() < LONGEST {
+                work.push((usize::from(*kid), c));
+            } else {
+                out.push((c, map[usize::from(*kid)]));
+            }
+        }
+    }
+}
+
+fn product(
+    sea: &Sea,
+    map: &[Id],
+    inner: &dyn Fn(usize, Id) -> bool,
+    at: usize,
+    e: i32,
+    out: &mut Vec<(Id, i32)>,
+) {
+    let mut work: Vec<(usize, i32)> = vec![(at, e)];
+    while let Some((at, e)) = work.pop() {
+        let n = &sea.nodes[at];
+        for (k, kid) in n.kids.iter().enumerate() {
+            let under = matches!(n.op, Sop::Ir(Op::Unary(UnaryOp::Recip)))
+                || k == 1 && matches!(n.op, Sop::Ir(Op::Binary(BinaryOp::Div)));
+            let e = if under { -e } else { e };
+            if inner(at, *kid) && is_product(&sea.node(*kid).op) && out.len() + work.len() < LONGEST {
+                work.push((usize::from(*kid), e));
+            } else {
+                out.push((map[usize::from(*kid)], e));
+            }
+        }
+    }
+}
+
+/// How often the body of a loop runs, with the loops around it.
+pub fn times(loops: &[sea::LoopInfo], home: Option<u32>) -> f64 {
+    let mut at = home;
+    let mut n = 1.0;
+    while let Some(l) = at.and_then(|l| loops.get(l as usize)) {
+        n *= l.trips();
+        at = l.parent;
+    }
+    n
+}

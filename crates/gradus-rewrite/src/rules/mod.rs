@@ -1,0 +1,194 @@
+//! The rules, by family, and the words they are written in.
+//!
+//! A rule looks at one form of a class and proposes equal ones. Its guards read facts; what is not known counts as false.
+
+pub mod algebra;
+pub mod gram;
+pub mod matrix;
+pub mod reduce;
+pub mod stable;
+
+use crate::report::Class;
+use crate::sea::{Deps, Sop, deps_union};
+use crate::space::{Term, View};
+use egg::Id;
+use gradus_ir::{BinaryOp, F64, Op, ReduceOp, Shape, UnaryOp};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Stable,
+    Algebra,
+    Reduce,
+    Matrix,
+}
+
+/// An instance of a rule, for its tests: typed variables, and two expressions over them.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// `name:shape` separated by blanks; a `~` before the name means that it varies in a loop of 1000 steps.
+    pub vars: &'static str,
+    pub start: &'static str,
+    pub goal: &'static str,
+}
+
+pub struct Rule {
+    /// `family/what`.
+    pub name: &'static str,
+    pub class: Class,
+    pub family: Family,
+    pub reason: &'static str,
+    pub apply: fn(&dyn View, Id, &Sop, &[Id]) -> Vec<Term>,
+    /// Where it must fire.
+    pub cases: &'static [Case],
+    /// Where it must not (the goal is what a rule without the guard would give).
+    pub refused: &'static [Case],
+}
+
+/// All rules, in a fixed order.
+pub fn all() -> Vec<&'static Rule> {
+    [stable::RULES, algebra::RULES, reduce::RULES, matrix::RULES, gram::RULES].into_iter().flatten().collect()
+}
+
+pub(crate) fn at(id: Id) -> Term {
+    Term::At(id)
+}
+
+pub(crate) fn node(op: Op, kids: Vec<Term>) -> Term {
+    Term::Node(Sop::Ir(op), kids)
+}
+
+pub(crate) fn un(u: UnaryOp, x: Term) -> Term {
+    node(Op::Unary(u), vec![x])
+}
+
+pub(crate) fn bin(b: BinaryOp, x: Term, y: Term) -> Term {
+    node(Op::Binary(b), vec![x, y])
+}
+
+pub(crate) fn matmul(a: Term, b: Term) -> Term {
+    node(Op::MatMul, vec![a, b])
+}
+
+pub(crate) fn sum(axes: &[usize], x: Term) -> Term {
+    node(Op::Reduce(ReduceOp::Sum, axes.to_vec()), vec![x])
+}
+
+/// `constant + sum of c * term`.
+pub(crate) fn lin(terms: Vec<(f64, Term)>, constant: f64) -> Term {
+    let (coeffs, kids): (Vec<f64>, Vec<Term>) = terms.into_iter().unzip();
+    Term::Node(Sop::Lin { coeffs: coeffs.into_iter().map(F64::new).collect(), constant: F64::new(constant) }, kids)
+}
+
+pub(crate) fn prod(factors: Vec<(Term, i32)>) -> Term {
+    let (kids, exps): (Vec<Term>, Vec<i32>) = factors.into_iter().unzip();
+    Term::Node(Sop::Prod(exps.into_iter().collect()), kids)
+}
+
+/// Stretched to a shape, where it does not have it.
+pub(crate) fn stretch(v: &dyn View, id: Id, shape: &Shape) -> Term {
+    if v.fact(id).shape() == shape { at(id) } else { node(Op::Broadcast(shape.clone()), vec![at(id)]) }
+}
+
+/// The operand of a form of the class with that unary op.
+pub(crate) fn of_unary(v: &dyn View, id: Id, u: UnaryOp) -> Option<Id> {
+    first(v, id, |op, kids| match op.ir() {
+        Some(Op::Unary(w)) if *w == u => kids.first().copied(),
+        _ => None,
+    })
+}
+
+/// The first answer over the forms of a class.
+pub(crate) fn first<T>(v: &dyn View, id: Id, mut f: impl FnMut(&Sop, &[Id]) -> Option<T>) -> Option<T> {
+    let mut out = None;
+    v.forms(id, &mut |op, kids| {
+        if out.is_none() {
+            out = f(op, kids);
+        }
+    });
+    out
+}
+
+/// The operands of the matrix products among the forms of a class.
+pub(crate) fn products(v: &dyn View, id: Id) -> Vec<(Id, Id)> {
+    let mut out = Vec::new();
+    v.forms(id, &mut |op, kids| {
+        if let (Some(Op::MatMul), [a, b]) = (op.ir(), kids) {
+            out.push((v.find(*a), v.find(*b)));
+        }
+    });
+    out
+}
+
+pub(crate) fn rank(v: &dyn View, id: Id) -> usize {
+    v.fact(id).shape().rank()
+}
+
+/// A form of the class that transposes a matrix.
+pub(crate) fn transposed(v: &dyn View, id: Id) -> Option<Id> {
+    first(v, id, |op, kids| match op.ir() {
+        Some(Op::Transpose(p)) if p.as_slice() == [1, 0] => kids.first().map(|k| v.find(*k)),
+        _ => None,
+    })
+}
+
+/// The transpose of a matrix (of a vector: itself), without transposing twice.
+pub(crate) fn flip(v: &dyn View, id: Id) -> Term {
+    if rank(v, id) < 2 {
+        return at(id);
+    }
+    transposed(v, id).map_or_else(|| node(Op::Transpose(vec![1, 0]), vec![at(id)]), at)
+}
+
+/// The class as a sum of two or more operands or of one and a constant: terms and constant.
+pub(crate) fn as_sum(op: &Sop, kids: &[Id], v: &dyn View) -> Option<(Vec<(f64, Id)>, f64)> {
+    let (terms, mut constant) = match (op, op.ir(), kids) {
+        (Sop::Lin { coeffs, constant }, _, _) => {
+            (coeffs.iter().map(|c| c.get()).zip(kids.iter().copied()).collect(), constant.get())
+        }
+        (_, Some(Op::Binary(BinaryOp::Add)), [a, b]) => (vec![(1.0, *a), (1.0, *b)], 0.0),
+        (_, Some(Op::Binary(BinaryOp::Sub)), [a, b]) => (vec![(1.0, *a), (-1.0, *b)], 0.0),
+        (_, Some(Op::Unary(UnaryOp::Neg)), [a]) => (vec![(-1.0, *a)], 0.0),
+        _ => return None,
+    };
+    let mut rest = Vec::new();
+    for (c, k) in terms {
+        match v.fact(k).constant {
+            Some(x) => constant += c * x.get(),
+            None => rest.push((c, v.find(k))),
+        }
+    }
+    Some((rest, constant))
+}
+
+/// The form as a product of powers.
+pub(crate) fn as_product(op: &Sop, kids: &[Id], v: &dyn View) -> Option<Vec<(Id, i32)>> {
+    Some(match (op, op.ir(), kids) {
+        (Sop::Prod(exps), _, _) => kids.iter().map(|k| v.find(*k)).zip(exps.iter().copied()).collect(),
+        (_, Some(Op::Binary(BinaryOp::Mul)), [a, b]) => vec![(*a, 1), (*b, 1)],
+        (_, Some(Op::Binary(BinaryOp::Div)), [a, b]) => vec![(*a, 1), (*b, -1)],
+        (_, Some(Op::Unary(UnaryOp::Square)), [a]) => vec![(*a, 2)],
+        (_, Some(Op::Unary(UnaryOp::Recip)), [a]) => vec![(*a, -1)],
+        _ => return None,
+    })
+}
+
+/// `x` where the class is `1 + x` (sign +1) or `1 - x` (sign -1).
+pub(crate) fn one_plus(v: &dyn View, id: Id, sign: f64) -> Option<Id> {
+    first(v, id, |op, kids| match as_sum(op, kids, v)? {
+        (terms, 1.0) if terms.len() == 1 && terms[0].0 == sign => Some(terms[0].1),
+        _ => None,
+    })
+}
+
+/// Does `z` vary in a loop in which none of `xs` does?
+pub(crate) fn varies_apart(v: &dyn View, xs: &[Id], z: Id) -> bool {
+    let mut d = Deps::new();
+    for x in xs {
+        deps_union(&mut d, &v.fact(*x).deps);
+    }
+    v.fact(z).deps.iter().any(|l| !d.contains(l))
+}
+
+pub(crate) fn nothing() -> Vec<Term> {
+    Vec::new()
+}

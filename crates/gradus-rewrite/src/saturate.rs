@@ -1,0 +1,106 @@
+//! Growing the space: every rule on every form, phase by phase, to a fixed number of nodes and rounds.
+
+use crate::report::Stop;
+use crate::rules::{Family, Rule};
+use crate::space::{Space, Term, View};
+use egg::Id;
+use gradus_ir::Origin;
+
+/// One use of a rule: the class it was found in, and the class of the new form.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub rule: u16,
+    pub from: Id,
+    pub to: Id,
+    pub origin: Origin,
+}
+
+pub struct Phase {
+    pub name: &'static str,
+    pub families: &'static [Family],
+    pub rounds: usize,
+}
+
+pub const PHASES: &[Phase] = &[
+    Phase { name: "stable", families: &[Family::Stable], rounds: 3 },
+    Phase { name: "algebra", families: &[Family::Algebra, Family::Reduce], rounds: 4 },
+    Phase { name: "matrix", families: &[Family::Matrix, Family::Algebra, Family::Reduce], rounds: 8 },
+];
+
+/// Applies the allowed rules; `by` of a new node is the rule's number plus one.
+pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Applied>, Vec<(&'static str, Stop)>) {
+    let mut log = Vec::new();
+    let mut stops = Vec::new();
+    for phase in PHASES {
+        let active: Vec<(u16, &Rule)> = rules
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| phase.families.contains(&r.family))
+            .map(|(k, r)| (k as u16, *r))
+            .collect();
+        if active.is_empty() {
+            continue;
+        }
+        let mut stop = Stop::Iterations;
+        for _ in 0..phase.rounds {
+            let before = (s.graph.number_of_classes(), s.graph.total_size());
+            round(s, &active, &mut log, node_limit);
+            s.graph.rebuild();
+            if s.graph.total_size() >= node_limit {
+                stop = Stop::Nodes;
+                break;
+            }
+            if (s.graph.number_of_classes(), s.graph.total_size()) == before {
+                stop = Stop::Saturated;
+                break;
+            }
+        }
+        stops.push((phase.name, stop));
+    }
+    (log, stops)
+}
+
+fn round(s: &mut Space, active: &[(u16, &Rule)], log: &mut Vec<Applied>, node_limit: usize) {
+    let mut ids: Vec<Id> = s.graph.classes().map(|c| c.id).collect();
+    ids.sort_unstable();
+    let mut found: Vec<(u16, Id, Term)> = Vec::new();
+    for id in ids {
+        for n in &s.graph[id].nodes {
+            let op = s.graph.analysis.op(n.op);
+            for (k, rule) in active {
+                for t in (rule.apply)(s, id, op, &n.kids) {
+                    found.push((*k, id, t));
+                }
+            }
+        }
+    }
+    for (k, id, t) in found {
+        if s.graph.total_size() >= node_limit {
+            break;
+        }
+        let origin = s.origins.get(usize::from(id)).copied().unwrap_or_default();
+        let Some(new) = s.term(&t, k + 1, origin) else { continue };
+        let id = s.graph.find(id);
+        let Some(new) = fit(s, id, new, k + 1, origin) else { continue };
+        if new != id {
+            log.push(Applied { rule: k, from: id, to: new, origin });
+            s.graph.union(id, new);
+        }
+    }
+}
+
+/// The new form with the type of the class it is to join, stretched where it lost an operand; `None` where it does not fit.
+fn fit(s: &mut Space, id: Id, new: Id, by: u16, origin: Origin) -> Option<Id> {
+    use crate::sea::Sop;
+    use gradus_ir::{Op, Shape};
+    let (want, found) = (s.fact(id).tys.clone(), s.fact(new).tys.clone());
+    if want == found {
+        return Some(s.graph.find(new));
+    }
+    let (w, f) = (want.first()?, found.first()?);
+    if want.len() == 1 && found.len() == 1 && w.dtype == f.dtype {
+        let fits = Shape::broadcast(&f.shape, &w.shape).is_ok_and(|b| b == w.shape);
+        return fits.then(|| s.node(Sop::Ir(Op::Broadcast(w.shape.clone())), &[new], by, origin))?;
+    }
+    None
+}

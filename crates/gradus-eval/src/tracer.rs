@@ -2,7 +2,7 @@
 //!
 //! A value of an outer level that is used inside a region becomes a parameter of the region (a capture), once.
 
-use crate::value::{Eval, Num, Stop};
+use crate::value::Num;
 use gradus_ir::{Graph, IrError, NodeId, Op, Origin, Ty};
 use indexmap::IndexMap;
 
@@ -143,9 +143,4 @@ impl Tracer {
         let uid = top.uid;
         Ok(top.graph.inline(region, &ids)?.into_iter().map(|id| Num { level: uid, id }).collect())
     }
-}
-
-/// For code that has no better words for an internal failure.
-pub fn internal<T>(r: Result<T, IrError>, span: gradus_syntax::Span) -> Eval<T> {
-    r.map_err(|e| Stop::from(crate::errors::from_ir(&e, span, &[])))
 }

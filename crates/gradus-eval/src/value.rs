@@ -5,7 +5,7 @@ use crate::interp::Interp;
 use crate::solve::problem::Problem;
 use crate::solve::prox::ProxFn;
 use crate::solve::region_fn::RegionFn;
-use gradus_ir::{NodeId, Shape};
+use gradus_ir::NodeId;
 use gradus_syntax::ast;
 use gradus_syntax::{Diagnostic, Span};
 use std::fmt;
@@ -224,9 +224,4 @@ impl fmt::Debug for Value {
             other => f.write_str(other.kind()),
         }
     }
-}
-
-/// The shape of a tree: what must agree leaf by leaf.
-pub fn describe_shape(s: &Shape) -> String {
-    if s.is_scalar() { "a scalar".into() } else { format!("`{s}`") }
 }

@@ -4,7 +4,7 @@ use crate::sea::{Deps, Kids, LoopInfo, Sop, Types, deps_of};
 use crate::value::Values;
 use egg::{Analysis, DidMerge, EGraph, Id, Language};
 use gradus_ir::infer::infer;
-use gradus_ir::{BinaryOp, Cumulative, DType, F64, Op, Origin, ReduceOp, Shape, Ty, UnaryOp};
+use gradus_ir::{Cumulative, DType, F64, Op, Origin, ReduceOp, Shape, Ty, UnaryOp};
 use indexmap::IndexSet;
 use smallvec::SmallVec;
 

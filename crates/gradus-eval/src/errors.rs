@@ -80,9 +80,8 @@ pub fn from_ir(e: &IrError, span: Span, operands: &[Span]) -> Diagnostic {
             Diagnostic::error("E2005", span, format!("cannot reshape `{from}` to [{}]", dims.join(", ")))
                 .at(format!("{} elements cannot become {count}", from.shape.count()))
         }
-        IrError::Range { op, found, axis, from, to } => {
+        IrError::Range { found, axis, from, to, .. } => {
             let len = found.shape.dims().get(*axis).map(Dim::to_string).unwrap_or_default();
-            let _ = op;
             Diagnostic::error("E2006", span, format!("{from}..{to} leaves axis {axis} of `{found}`"))
                 .at(format!("the axis has length {len}; indices count from 0"))
         }

@@ -234,9 +234,7 @@ impl Interp<'_> {
                 return Ok(Value::Term(Arc::new(TermValue { kind })));
             }
         }
-        let v = args.first().map(|a| a.value.clone());
         let (x, t) = self.term_call(t, args, span)?;
-        let _ = v;
         Ok(Value::Num(self.term_value(&t, &x, span)?))
     }
 

@@ -136,24 +136,50 @@ impl Interp<'_> {
             }
             return Ok(v);
         }
-        let tree = self.type_tree(&start, init.span)?;
+        let (last, _) = self.state_loop(&what, &start, over.span, init.span, span, "for", &mut |s, item, st| {
+            let e = s.bind_pattern(var, item, env, over.span)?;
+            let e = s.bind_pattern(state, st, &e, init.span)?;
+            Ok((s.eval(body, &e)?, None, body.span))
+        })?;
+        Ok(last)
+    }
+
+    /// A loop over a range or the rows of an array with a tree as state. `step` gives the new state and what to collect.
+    /// A whole number in the state that becomes a fraction starts as a real: the loop is then traced a second time.
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
+    fn state_loop(
+        &mut self,
+        what: &Over,
+        start: &Value,
+        at: Span,
+        init: Span,
+        span: Span,
+        label: &str,
+        step: &mut dyn FnMut(&mut Self, Value, Value) -> Eval<(Value, Option<Value>, Span)>,
+    ) -> Eval<(Value, Option<Value>)> {
+        let tree = self.type_tree(start, init)?;
         let mut promote = vec![false; tree.leaves().len()];
         for round in 0..2 {
-            let carries = self.state_leaves(&start, init.span, &promote)?;
+            let carries = self.state_leaves(start, init, &promote)?;
             let mut found: Vec<Ty> = Vec::new();
-            let result = self.traced_loop(&what, &carries, over.span, span, "for", &mut |s, item, leaves| {
+            let result = self.traced_loop(what, &carries, at, span, label, &mut |s, item, leaves| {
                 let st = tree.build(&mut leaves.iter().copied()).ok_or(Stop::Poisoned)?;
-                let e = s.bind_pattern(var, item, env, over.span)?;
-                let e = s.bind_pattern(state, st, &e, init.span)?;
-                let v = s.eval(body, &e)?;
-                s.same_state(&tree, &v, body.span, init.span)?;
-                let out = s.leaves(&v, body.span)?;
-                found = out.iter().map(|n| s.ty(*n)).collect();
+                let (next, out, body) = step(s, item, st)?;
+                s.same_state(&tree, &next, body, init)?;
+                let new = s.leaves(&next, body)?;
+                found = new.iter().map(|n| s.ty(*n)).collect();
                 let changed = leaves.iter().zip(&found).any(|(o, n)| s.ty(*o).dtype < n.dtype);
-                if changed && round == 0 { Err(Stop::Poisoned) } else { Ok((out, None)) }
+                if changed && round == 0 { Err(Stop::Poisoned) } else { Ok((new, out)) }
             });
             match result {
-                Ok((last, _, _)) => return tree.build(&mut last.into_iter()).ok_or(Stop::Poisoned),
+                Ok((last, collected, outs)) => {
+                    let last = tree.build(&mut last.into_iter()).ok_or(Stop::Poisoned)?;
+                    let outs = match collected {
+                        Some(shape) => Some(shape.build(&mut outs.into_iter()).ok_or(Stop::Poisoned)?),
+                        None => None,
+                    };
+                    return Ok((last, outs));
+                }
                 Err(Stop::Poisoned) if round == 0 && !found.is_empty() => promote = self.promotions(&carries, &found),
                 Err(e) => return Err(e),
             }
@@ -174,15 +200,12 @@ impl Interp<'_> {
     ) -> Eval<Value> {
         let start = self.eval(init, env)?;
         let what = self.eval_over(over, env)?;
-        let pair = |s: &Self, v: &Value| match v {
+        let pair = |v: &Value| match v {
             Value::List(l) => match l.as_slice() {
                 [a, b] => Ok((a.clone(), b.clone())),
                 _ => Err(scan_shape(body.span)),
             },
-            _ => {
-                let _ = s;
-                Err(scan_shape(body.span))
-            }
+            _ => Err(scan_shape(body.span)),
         };
         if let Over::Items(items) = what {
             let mut st = start;
@@ -191,42 +214,21 @@ impl Interp<'_> {
                 let e = self.bind_pattern(var, item, env, over.span)?;
                 let e = self.bind_pattern(state, st, &e, init.span)?;
                 let v = self.eval(body, &e)?;
-                let (next, out) = pair(self, &v)?;
+                let (next, out) = pair(&v)?;
                 st = next;
                 outs.push(out);
             }
             let outs = self.list_or_array(outs, span)?;
             return Ok(Value::list(vec![st, outs]));
         }
-        let tree = self.type_tree(&start, init.span)?;
-        let mut promote = vec![false; tree.leaves().len()];
-        for round in 0..2 {
-            let carries = self.state_leaves(&start, init.span, &promote)?;
-            let mut found: Vec<Ty> = Vec::new();
-            let result = self.traced_loop(&what, &carries, over.span, span, "scan", &mut |s, item, leaves| {
-                let st = tree.build(&mut leaves.iter().copied()).ok_or(Stop::Poisoned)?;
-                let e = s.bind_pattern(var, item, env, over.span)?;
-                let e = s.bind_pattern(state, st, &e, init.span)?;
-                let v = s.eval(body, &e)?;
-                let (next, out) = pair(s, &v)?;
-                s.same_state(&tree, &next, body.span, init.span)?;
-                let leaves_out = s.leaves(&next, body.span)?;
-                found = leaves_out.iter().map(|n| s.ty(*n)).collect();
-                let changed = leaves.iter().zip(&found).any(|(o, n)| s.ty(*o).dtype < n.dtype);
-                if changed && round == 0 { Err(Stop::Poisoned) } else { Ok((leaves_out, Some(out))) }
-            });
-            match result {
-                Ok((last, Some(shape), outs)) => {
-                    let st = tree.build(&mut last.into_iter()).ok_or(Stop::Poisoned)?;
-                    let out = shape.build(&mut outs.into_iter()).ok_or(Stop::Poisoned)?;
-                    return Ok(Value::list(vec![st, out]));
-                }
-                Ok(_) => return Err(Stop::Poisoned),
-                Err(Stop::Poisoned) if round == 0 && !found.is_empty() => promote = self.promotions(&carries, &found),
-                Err(e) => return Err(e),
-            }
-        }
-        Err(Stop::Poisoned)
+        let (last, outs) = self.state_loop(&what, &start, over.span, init.span, span, "scan", &mut |s, item, st| {
+            let e = s.bind_pattern(var, item, env, over.span)?;
+            let e = s.bind_pattern(state, st, &e, init.span)?;
+            let v = s.eval(body, &e)?;
+            let (next, out) = pair(&v)?;
+            Ok((next, Some(out), body.span))
+        })?;
+        Ok(Value::list(vec![last, outs.ok_or(Stop::Poisoned)?]))
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -21,7 +21,7 @@ pub struct Split {
     pub prox: ProxFn,
     /// All of it (still without the set), in the user's own sense.
     pub objective: RegionFn,
-    /// Declared nonconvex or scaled by something not known to be nonnegative.
+    /// Does it draw minibatches?
     pub stochastic: bool,
 }
 
@@ -51,7 +51,6 @@ impl Interp<'_> {
         let mut raw: Vec<RawTerm> = Vec::new();
         let mut drew = false;
         let saved = (self.step_key, self.batch_sites);
-        let uid_before = self.tracer.depth();
         let region = self.region(&params, p.span, |s, args| {
             let (xs, key) = args.split_at(leaves.len().min(args.len()));
             s.step_key = key.first().copied();
@@ -95,7 +94,6 @@ impl Interp<'_> {
             Ok(outs)
         });
         (self.step_key, self.batch_sites) = saved;
-        let _ = uid_before;
         let region = region?;
         self.finish_split(p, region, raw, leaves.len(), drew)
     }
@@ -147,17 +145,14 @@ impl Interp<'_> {
             // Without random draws nothing reads the key.
             let mut clean = Graph::new();
             let mut args = Vec::new();
-            let mut spare = None;
             for (i, q) in g.params().iter().enumerate() {
                 if i == own {
                     let zero = clean.add(Op::Const(gradus_ir::F64::new(0.0), DType::Int), &[], Default::default())?;
-                    spare = Some(clean.add(Op::Key, &[zero], Default::default())?);
-                    args.extend(spare);
+                    args.push(clean.add(Op::Key, &[zero], Default::default())?);
                 } else {
                     args.push(clean.param(g.ty(*q).clone(), g.node(*q).origin));
                 }
             }
-            let _ = spare;
             clean.outputs = clean.inline(&g, &args)?;
             clean.compact()
         };

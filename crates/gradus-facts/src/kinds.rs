@@ -5,7 +5,8 @@ use gradus_ir::{Array, NodeId};
 use indexmap::IndexMap;
 use std::fmt;
 
-/// How a value bends as a function of the variables, element by element, on the set where it is finite.
+/// How a value bends as a function of the variables, element by element, on the set where it is finite. Terms that cancel are gone with
+/// their domain: `f - f` is constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curvature {
     Constant,

@@ -30,6 +30,10 @@ pub(crate) fn monomial(cx: &Cx<'_>, id: NodeId) -> Option<Monomial> {
     for p in m.bases.values_mut() {
         p.absolute |= !p.loose && is_even(p.exponent);
     }
+    // A base that cancels leaves its domain behind, which need not be convex.
+    if m.bases.iter().any(|(b, p)| p.exponent == 0.0 && !cx.range(*b).nonzero) {
+        return None;
+    }
     m.bases.retain(|_, p| p.exponent != 0.0);
     Some(m)
 }
@@ -128,7 +132,8 @@ pub(crate) fn rule(cx: &Cx<'_>, m: &Monomial) -> (bool, bool, &'static str) {
         [] if !lower.is_empty() && lower_fits => (convex, why) = (true, "reciprocal of a product of positive concave factors"),
         [(b, p)] if p.exponent >= 1.0 + below && lower_fits => {
             let c = cx.curvature(**b);
-            let fits = p.absolute && c.is_affine() || known(**b, p) && c.is_convex() || p.absolute && cx.range(**b).is_nonpos() && c.is_concave();
+            // A root's domain {u >= 0} is convex for affine u, not for convex u.
+            let fits = (p.absolute || p.implied) && c.is_affine() || cx.range(**b).is_nonneg() && c.is_convex() || p.absolute && cx.range(**b).is_nonpos() && c.is_concave();
             if fits {
                 convex = true;
                 why = if lower.is_empty() { "power of at least one of a nonnegative convex (or even power of an affine) value" } else { "power over positive concave values (as the square of an affine map over an affine one)" };

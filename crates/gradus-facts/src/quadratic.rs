@@ -105,37 +105,17 @@ pub(crate) fn form(cx: &Cx<'_>, id: NodeId, degree: Option<u32>) -> Option<Rc<Fo
         return Some(Rc::new(f));
     }
     let of = |k: usize| cx.input(id, k).and_then(|i| cx.forms[i.index()].clone());
+    let own = combo(id);
+    if own.terms.iter().all(|(l, _)| *l != id) {
+        return linear(cx, &own).map(Rc::new);
+    }
     let made = match cx.op(id) {
         Op::Unary(UnaryOp::ToReal | UnaryOp::StopGrad) | Op::NoGrad(_) | Op::Broadcast(_) => return of(0),
-        Op::Unary(UnaryOp::Neg) | Op::Binary(BinaryOp::Add | BinaryOp::Sub) => {
-            let c = combo(id);
-            if c.terms == [(id, 1.0)] {
-                return None;
-            }
-            let mut f = Form::default();
-            for (leaf, c) in &c.terms {
-                for (p, d) in &cx.forms[leaf.index()].as_ref()?.terms {
-                    f.add(p.clone(), c * d);
-                }
-            }
-            if c.constant != 0.0 {
-                insert(&mut f, Vec::new(), Symbol::One, Symbol::One, c.constant);
-            }
-            f
-        }
         Op::Unary(UnaryOp::Square) => square(cx, cx.input(id, 0)?)?,
         Op::Binary(BinaryOp::Pow) if cx.number(cx.input(id, 1)?) == Some(2.0) => square(cx, cx.input(id, 0)?)?,
         Op::Binary(BinaryOp::Mul | BinaryOp::Div) => {
             let (op, x, y) = cx.binary(id)?;
-            if let Some((leaf, c)) = combo(id).single()
-                && leaf != id
-            {
-                let mut f = Form::default();
-                for (p, d) in &cx.forms[leaf.index()].as_ref()?.terms {
-                    f.add(p.clone(), c * d);
-                }
-                f
-            } else if op == BinaryOp::Div {
+            if op == BinaryOp::Div {
                 if cx.depends(y) {
                     return None;
                 }
@@ -170,6 +150,20 @@ pub(crate) fn form(cx: &Cx<'_>, id: NodeId, degree: Option<u32>) -> Option<Rc<Fo
         _ => return None,
     };
     (made.terms.len() <= LARGEST).then(|| Rc::new(made))
+}
+
+/// Of a linear combination of nodes that have forms.
+fn linear(cx: &Cx<'_>, c: &Combo) -> Option<Form> {
+    let mut f = Form::default();
+    for (leaf, c) in &c.terms {
+        for (p, d) in &cx.forms[leaf.index()].as_ref()?.terms {
+            f.add(p.clone(), c * d);
+        }
+    }
+    if c.constant != 0.0 {
+        insert(&mut f, Vec::new(), Symbol::One, Symbol::One, c.constant);
+    }
+    (f.terms.len() <= LARGEST).then_some(f)
 }
 
 /// Of an affine operand, or of one whose square is its operand's.

@@ -24,6 +24,17 @@ impl Interp<'_> {
         {
             return Ok(());
         }
+        if law.params.is_empty() {
+            // A law in pattern variables says something to the reader; there is nothing to draw.
+            if self.mode == Mode::Check {
+                self.warn(
+                    Diagnostic::warning("W3037", law.name.span, format!("the law `{}` is not tested", law.name.name))
+                        .at("its variables have no types")
+                        .help("declare them: `law name(A: real[m, n], v: real[n]): …`"),
+                );
+            }
+            return Ok(());
+        }
         if let Some(p) = law.params.iter().find(|p| !is_numeric(p)) {
             return Err(Diagnostic::error("E3036", p.name.span, format!("the law cannot be tested: `{}` has no numeric type", p.name.name))
                 .at("random instances need a type such as `real[n]`")

@@ -91,11 +91,12 @@ fn quadratic(cx: &Cx<'_>, id: NodeId, form: &Form, found: &mut Found) -> bool {
 
 /// The outermost affine nodes below this one.
 pub(crate) fn affine_parts(cx: &Cx<'_>, id: NodeId, depth: usize) -> Vec<NodeId> {
-    let mut out = Vec::new();
+    let mut out: Vec<NodeId> = Vec::new();
     let mut work = vec![(id, depth)];
+    let mut seen = std::collections::BTreeSet::new();
     while let Some((n, d)) = work.pop() {
         for i in &cx.node(n).inputs {
-            if !cx.depends(*i) || out.contains(i) {
+            if !cx.depends(*i) || !seen.insert(*i) {
                 continue;
             }
             if cx.f(*i).degree.is_some_and(|d| d <= 1) {
@@ -219,6 +220,9 @@ fn sum(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
     if separately.0 || separately.1 {
         return;
     }
+    if relative_entropy(cx, &live) {
+        found.note(true, false, "relative entropy, x log(x) - x log(y), written out", &leaves);
+    }
     let mut joint = Form::default();
     let (mut convex, mut concave, mut any) = (true, true, false);
     for (l, c) in &live {
@@ -239,6 +243,66 @@ fn sum(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
     if any && (convex || concave) {
         let v = verdict(cx, &joint);
         found.note(convex && v.convex, concave && v.concave, "the quadratic terms together are a definite form; the others agree", &leaves);
+    }
+}
+
+/// Terms `c u log u - d u log v` with c >= d >= 0; all other terms convex.
+fn relative_entropy(cx: &Cx<'_>, live: &[(NodeId, f64)]) -> bool {
+    let times_log = |leaf: NodeId| -> Option<(NodeId, NodeId)> {
+        let (BinaryOp::Mul, a, b) = cx.binary(leaf)? else { return None };
+        let of = |u: NodeId, l: NodeId| cx.unary(l, UnaryOp::Log).filter(|v| cx.is_affine(u) && cx.is_affine(*v) && cx.depends(u)).map(|v| (u, v));
+        of(a, b).or_else(|| of(b, a))
+    };
+    // What is left of each entropy term after paying for the cross terms of the same u.
+    let mut left: Vec<(NodeId, f64)> = Vec::new();
+    for (l, c) in live {
+        if let Some((u, v)) = times_log(*l)
+            && *c > 0.0
+            && proportional(cx, v, u)
+        {
+            left.push((u, *c));
+        }
+    }
+    live.iter().all(|(l, c)| {
+        if scaled(cx.curvature(*l), Interval::point(*c)).is_convex() {
+            return true;
+        }
+        let Some((u, _)) = times_log(*l).filter(|_| *c < 0.0) else { return false };
+        match left.iter_mut().find(|(w, rest)| *w == u && *rest >= -c) {
+            Some((_, rest)) => {
+                *rest += c;
+                true
+            }
+            None => false,
+        }
+    })
+}
+
+/// Singular values and eigenvalues of an affine matrix: their sum (of singular values), largest and smallest.
+fn spectral(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
+    let (Op::Reduce(r, _), Some(g)) = (cx.op(id), cx.input(id, 0)) else { return };
+    if let Op::Get(k) = cx.op(g)
+        && let Some(f) = cx.input(g, 0)
+        && let Some(m) = cx.input(f, 0)
+        && cx.is_affine(m)
+    {
+        match (cx.op(f), k, r) {
+            (Op::Svd, 1, ReduceOp::Sum) => found.note(true, false, "nuclear norm of an affine matrix", &[m]),
+            (Op::Svd, 1, ReduceOp::Max) => found.note(true, false, "spectral norm of an affine matrix", &[m]),
+            (Op::Eigh, 0, ReduceOp::Max) => found.note(true, false, "largest eigenvalue of an affine matrix", &[m]),
+            (Op::Eigh, 0, ReduceOp::Min) => found.note(false, true, "smallest eigenvalue of an affine matrix", &[m]),
+            _ => {}
+        }
+    }
+    // log det A = 2 sum(log(diagonal(cholesky(A))))
+    if let (ReduceOp::Sum, Some(d)) = (r, cx.unary(g, UnaryOp::Log))
+        && let Op::Diagonal = cx.op(d)
+        && let Some(l) = cx.input(d, 0)
+        && let Op::Cholesky = cx.op(l)
+        && let Some(m) = cx.input(l, 0)
+        && cx.is_affine(m)
+    {
+        found.note(false, true, "log-determinant of an affine matrix", &[m]);
     }
 }
 
@@ -308,7 +372,9 @@ fn patterns(cx: &Cx<'_>, logs: &[Log], id: NodeId, found: &mut Found) {
             if let Some(a) = input(0) {
                 largest(cx, a, axes, found);
             }
+            spectral(cx, id, found);
         }
+        Op::Reduce(..) => spectral(cx, id, found),
         _ => {}
     }
     if !found.convex

@@ -191,7 +191,7 @@ fn plain(cx: &Cx<'_>, s: &Symbol, var: NodeId, stages: &[Stage]) -> Option<Plain
         Symbol::Chain(c) if c.root == var => match c.ops.as_slice() {
             [] => Some(Plain::Itself),
             [LinOp::Root(p)] => match &**p {
-                LinOp::Left(m, _) | LinOp::Right(m, _) => {
+                LinOp::Left(m, _) | LinOp::Right(m, _) | LinOp::Inverse(m, _) => {
                     matches!(definite(cx, *m), Definite::Positive { strict: true } | Definite::Negative { strict: true }).then_some(Plain::Definite)
                 }
                 LinOp::Scale(m) => (cx.range(*m).is_pos() || cx.range(*m).is_neg()).then_some(Plain::Definite),

@@ -13,6 +13,8 @@ pub(crate) enum LinOp {
     Right(NodeId, bool),
     /// Elementwise, by a constant of the same shape (or one that stretches to it).
     Scale(NodeId),
+    /// The inverse of the matrix (its transpose), from the left.
+    Inverse(NodeId, bool),
     /// A root of a semidefinite operator: only its square is meant.
     Root(Box<LinOp>),
 }
@@ -29,6 +31,7 @@ impl LinOp {
         match self {
             LinOp::Left(m, t) => LinOp::Left(*m, !t),
             LinOp::Right(m, t) => LinOp::Right(*m, !t),
+            LinOp::Inverse(m, t) => LinOp::Inverse(*m, !t),
             o => o.clone(),
         }
     }
@@ -91,6 +94,10 @@ fn peel(cx: &Cx<'_>, node: NodeId, split: usize) -> (f64, Chain) {
                 factors(cx, b, true, &mut parts, split);
                 chain.ops.extend(parts.into_iter().map(|(m, t)| LinOp::Right(m, t)));
                 chain.root = a;
+            }
+            Op::Solve { transposed } if !cx.depends(a) => {
+                chain.ops.push(LinOp::Inverse(a, *transposed));
+                chain.root = b;
             }
             Op::Binary(BinaryOp::Mul) if !cx.depends(a) && cx.g.shape(b) == cx.g.shape(id) => {
                 chain.ops.push(LinOp::Scale(a));
@@ -157,6 +164,11 @@ fn square(cx: &Cx<'_>, word: &[LinOp]) -> Option<(f64, Vec<LinOp>)> {
             Definite::Negative { .. } => -1.0,
             Definite::Unknown => return None,
         },
+        LinOp::Inverse(m, _) => match definite(cx, *m) {
+            Definite::Positive { strict: true } => 1.0,
+            Definite::Negative { strict: true } => -1.0,
+            _ => return None,
+        },
         LinOp::Scale(c) => {
             let r = cx.range(*c);
             match (r.is_nonneg(), r.is_nonpos()) {
@@ -177,6 +189,7 @@ fn canonical(o: &LinOp) -> LinOp {
     match o {
         LinOp::Left(m, _) => LinOp::Left(*m, false),
         LinOp::Right(m, _) => LinOp::Right(*m, false),
+        LinOp::Inverse(m, _) => LinOp::Inverse(*m, false),
         o => o.clone(),
     }
 }

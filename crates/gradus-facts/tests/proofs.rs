@@ -103,6 +103,13 @@ const PROVED: &[(&str, Curvature, Write)] = &[
     ("epsilon-insensitive", Convex, |t| (t.var("x", &[]).abs() - 0.5).max0()),
     ("quantile", Convex, |t| { let x = t.var("x", &[]); (0.3 * x).max(-0.7 * x) }),
     ("2|x| - max(x, 0)", Convex, |t| { let x = t.var("x", &[]); 2.0 * x.abs() - x.max0() }),
+    ("relative entropy, written out", Convex, |t| { let (p, q) = (t.var("p", &[3]), t.var("q", &[3])); (p * p.log() - p * q.log() - p + q).sum() }),
+    // Spectral.
+    ("inverse form", Convex, |t| { let (w, x) = (t.var("w", &[3]), t.data("X", &[5, 3])); let s = x.tr().mm(x) + 0.1 * t.eye(3); w.mm(t.op(Op::Solve { transposed: false }, &[s.id, w.id])) }),
+    ("nuclear norm", Convex, |t| { let (x, b) = (t.var("X", &[3, 2]), t.data("B", &[3, 2])); let d = t.op(Op::Svd, &[(x - b).id]); t.op(Op::Get(1), &[d.id]).sum() }),
+    ("spectral norm", Convex, |t| { let x = t.var("X", &[3, 2]); let d = t.op(Op::Svd, &[x.id]); t.op(Op::Get(1), &[d.id]).reduce(ReduceOp::Max) }),
+    ("largest eigenvalue", Convex, |t| { let x = t.var("X", &[3, 3]); let d = t.op(Op::Eigh, &[(x + x.tr()).id]); t.op(Op::Get(0), &[d.id]).reduce(ReduceOp::Max) }),
+    ("log det", Concave, |t| { let x = t.var_in("X", &[2, 2], -0.5, 0.5); let c = t.op(Op::Cholesky, &[(x + x.tr() + 2.0 * t.eye(2)).id]); 2.0 * t.op(Op::Diagonal, &[c.id]).log().sum() }),
     // Concave.
     ("log x", Concave, |t| t.var("x", &[]).log()),
     ("sqrt(xy)", Concave, |t| { let (x, y) = (t.pos("x", &[]), t.pos("y", &[])); (x * y).sqrt() }),
@@ -164,6 +171,9 @@ const REFUSED: &[(&str, Write)] = &[
     ("sqrt(-x)^2 * x^3", |t| { let x = t.var("x", &[]); (-x).sqrt().square() * x }),
     ("sqrt((-x)^2) * x", |t| { let x = t.var("x", &[]); (-x).square().sqrt() * x }),
     ("gather by the variable", |t| { let x = t.var("x", &[4]); let i = t.op(Op::ArgSort { axis: 0, descending: false }, &[x.id]); let y = t.data("y", &[4]); y.take(i).at(0) + x.square().sum() }),
+    ("entropy less a larger cross term", |t| { let (p, q) = (t.var("p", &[3]), t.var("q", &[3])); (p * p.log() - 2.0 * p * q.log()).sum() }),
+    ("sum of eigenvalue magnitudes, smallest singular value", |t| { let x = t.var("X", &[3, 2]); let d = t.op(Op::Svd, &[x.id]); t.op(Op::Get(1), &[d.id]).reduce(ReduceOp::Min) }),
+    ("inverse form without a sign", |t| { let (w, s) = (t.var("w", &[3]), t.data("S", &[3, 3])); w.mm(t.op(Op::Solve { transposed: false }, &[s.id, w.id])) }),
     ("rosenbrock", |t| { let (x, y) = (t.var("x", &[]), t.var("y", &[])); (1.0 - x).square() + 100.0 * (y - x.square()).square() }),
 ];
 

@@ -73,9 +73,6 @@ pub struct Fact {
 }
 
 impl Fact {
-    pub fn ty(&self) -> &Ty {
-        &self.tys[0]
-    }
     pub fn shape(&self) -> &Shape {
         &self.tys[0].shape
     }
@@ -242,7 +239,6 @@ pub trait View {
     fn forms(&self, id: Id, f: &mut dyn FnMut(&Sop, &[Id]));
     fn fact(&self, id: Id) -> &Fact;
     fn find(&self, id: Id) -> Id;
-    fn loops(&self) -> &[LoopInfo];
 }
 
 pub struct Space {
@@ -263,9 +259,6 @@ impl View for Space {
     }
     fn find(&self, id: Id) -> Id {
         self.graph.find(id)
-    }
-    fn loops(&self) -> &[LoopInfo] {
-        &self.graph.analysis.loops
     }
 }
 
@@ -322,6 +315,11 @@ impl Space {
             }
             _ => {}
         }
+        if let (Some(ir), [x]) = (op.ir(), kids)
+            && let Some(id) = self.view_of_view(ir, *x, by, origin)
+        {
+            return Some(id);
+        }
         if self.normal
             && let Some(op) = op.ir()
             && let Some(id) = crate::normal::arithmetic(self, op, kids, by, origin)
@@ -329,6 +327,32 @@ impl Space {
             return Some(id);
         }
         self.node(op, kids, by, origin)
+    }
+
+    /// Reshaping, stretching and transposing twice is doing it once or not at all.
+    fn view_of_view(&mut self, op: &Op, x: Id, by: u16, origin: Origin) -> Option<Id> {
+        let x = self.graph.find(x);
+        let shape = match op {
+            Op::Reshape(s) | Op::Broadcast(s) => Some(s),
+            Op::Transpose(p) if p.as_slice() == [1, 0] => None,
+            _ => return None,
+        };
+        if shape == Some(self.graph[x].data.shape()) {
+            return Some(x);
+        }
+        let inner = self.graph[x].nodes.iter().find_map(|n| {
+            let same = match (op, self.graph.analysis.op(n.op)) {
+                (Op::Reshape(_), Sop::Ir(Op::Reshape(_))) | (Op::Broadcast(_), Sop::Ir(Op::Broadcast(_))) => true,
+                (Op::Transpose(_), Sop::Ir(Op::Transpose(p))) => p.as_slice() == [1, 0],
+                _ => false,
+            };
+            if same { n.kids.first().copied() } else { None }
+        })?;
+        match shape {
+            None => Some(self.graph.find(inner)),
+            Some(s) if s == self.graph[inner].data.shape() => Some(self.graph.find(inner)),
+            Some(_) => self.node(Sop::Ir(op.clone()), &[inner], by, origin),
+        }
     }
 
     pub fn is_real(&self, id: Id) -> bool {

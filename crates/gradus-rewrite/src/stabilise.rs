@@ -4,7 +4,7 @@
 use crate::cost::graph_cost;
 use crate::report::{Fired, Report};
 use crate::rules::{self, Rule};
-use crate::sea::{LoopInfo, Sop};
+use crate::sea::Sop;
 use crate::space::{Fact, Term, View, fact_of, Table};
 use crate::{Rewritten, count, emit};
 use egg::Id;
@@ -30,9 +30,6 @@ impl View for Plain {
     }
     fn find(&self, id: Id) -> Id {
         id
-    }
-    fn loops(&self) -> &[LoopInfo] {
-        &[]
     }
 }
 

@@ -94,16 +94,6 @@ impl Values {
         self.only(NAN | ZERO | POSITIVE)
     }
 
-    /// Above zero, never NaN.
-    pub fn positive(self) -> bool {
-        self.only(POSITIVE)
-    }
-
-    /// Never positive (NaN allowed).
-    pub fn nonpos(self) -> bool {
-        self.only(NAN | ZERO | NEGATIVE)
-    }
-
     fn each(self, f: impl Fn(u16) -> u16) -> Values {
         let mut out = 0;
         for k in 0..10 {
@@ -213,6 +203,8 @@ impl Values {
             Floor | Ceil | Round | ToInt => self.each(|b| match b {
                 POS_SMALL => ZERO | ONE,
                 NEG_SMALL => ZERO | NEG_ONE,
+                POS_BIG => POS_BIG | ONE,
+                NEG_BIG => NEG_BIG | NEG_ONE,
                 _ => b,
             }),
             Not | IsNan | IsFinite => Values(ZERO | ONE),
@@ -334,4 +326,47 @@ fn extreme(x: u16, y: u16, larger: bool) -> u16 {
         return x | y;
     }
     if larger { x.max(y) } else { x.min(y) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use gradus_ir::build::Build;
+    use gradus_ir::{Array, Graph, Origin, Ty, reference};
+
+    const POINTS: [f64; 21] = [
+        f64::NAN, f64::NEG_INFINITY, -1e308, -1e20, -30.0, -2.0, -1.0, -0.7, -1e-20, -5e-324, 0.0, -0.0, 5e-324, 1e-20, 0.3,
+        1.0, 1.5, 40.0, 1e20, 1e308, f64::INFINITY,
+    ];
+
+    /// What an op makes of numbers is in the set it makes of their sets.
+    #[test]
+    fn the_sets_hold_what_the_ops_make() {
+        for u in UnaryOp::ALL.iter().filter(|u| **u != UnaryOp::Not) {
+            let mut g = Graph::new();
+            let x = g.param(Ty::real(gradus_ir::Shape::scalar()), Origin::default());
+            let y = g.add_plain(gradus_ir::Op::Unary(*u), &[x], Origin::default()).unwrap();
+            g.outputs = vec![y];
+            for p in POINTS {
+                let y = reference::run(&g, &[Array::scalar(p)]).unwrap()[0].data[0];
+                let set = Values::of(p).unary(*u);
+                assert!(set.0 & Values::of(y).0 != 0, "{u:?} {p} = {y}: {set:?}");
+            }
+        }
+        for b in BinaryOp::ALL.iter().filter(|b| !matches!(b, BinaryOp::And | BinaryOp::Or)) {
+            let mut g = Graph::new();
+            let x = g.param(Ty::real(gradus_ir::Shape::scalar()), Origin::default());
+            let y = g.param(Ty::real(gradus_ir::Shape::scalar()), Origin::default());
+            let z = Build::new(&mut g, Origin::default()).bin(*b, x, y).unwrap();
+            g.outputs = vec![z];
+            for p in POINTS {
+                for q in POINTS {
+                    let z = reference::run(&g, &[Array::scalar(p), Array::scalar(q)]).unwrap()[0].data[0];
+                    let set = Values::of(p).binary(*b, Values::of(q));
+                    assert!(set.0 & Values::of(z).0 != 0, "{b:?} {p} {q} = {z}: {set:?}");
+                }
+            }
+        }
+    }
 }

@@ -217,6 +217,24 @@ fn fold_constant(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     vec![Term::Real(y)]
 }
 
+/// What unions brought together after a sum or product was made: constants, scales, equal operands.
+fn collect(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
+    if !matches!(op, Sop::Lin { .. } | Sop::Prod(_)) {
+        return Vec::new();
+    }
+    let scaled = |k: Id| {
+        first(v, k, |op, _| match op {
+            Sop::Lin { coeffs, constant } if coeffs.len() == 1 && constant.get() == 0.0 => Some(()),
+            _ => None,
+        })
+        .is_some()
+    };
+    let again = kids.iter().enumerate().any(|(j, k)| {
+        v.fact(*k).constant.is_some() || scaled(*k) || kids[..j].iter().any(|i| v.find(*i) == v.find(*k))
+    });
+    if again { vec![Term::Node(op.clone(), kids.iter().map(|k| at(*k)).collect())] } else { Vec::new() }
+}
+
 macro_rules! rule {
     ($name:literal, $class:ident, $apply:ident, $reason:literal, [$($vars:literal : $start:literal => $goal:literal),* $(,)?], [$($rv:literal : $rs:literal => $rg:literal),* $(,)?]) => {
         Rule {
@@ -260,6 +278,7 @@ pub const RULES: &[Rule] = &[
     rule!("algebra/merge-sums", Real, merge_sums, "equal terms of a sum and of a sum within it are counted together",
         ["x:5 y:5": "(mul (add (add x y) y) (add x y))" => "(mul (add x (mul 2 y)) (add x y))"],
         ["x:5 y:5 z:5": "(mul (add (add x y) z) (add x y))" => "(mul (add (add x z) y) (add x y))"]),
+    rule!("algebra/collect", Real, collect, "constants and equal operands are counted together", [], []),
     rule!("algebra/fold-constant", Real, fold_constant, "a constant is computed once, here",
-        ["x:5": "(mul x (exp 2))" => "(mul x 7.38905609893065)"], []),
+        ["x:": "(exp 2)" => "7.38905609893065"], []),
 ];

@@ -290,7 +290,7 @@ pub const RULES: &[Rule] = &[
         ["a:4,3 x:3": "(matmul a (mul 2 x))" => "(mul 2 (matmul a x))",
          "a:4,3 x:3 s:": "(matmul a (mul x s))" => "(mul s (matmul a x))",
          "a:4,3 x:3 s:": "(matmul (div a s) x)" => "(div (matmul a x) s)"],
-        ["a:4,3 x:3 y:3": "(matmul a (mul x y))" => "(mul y (matmul a x))"]),
+        ["a:3,3 x:3 y:3": "(matmul a (mul x y))" => "(mul y (matmul a x))"]),
     rule!("matrix/distribute", Real, distribute, "a part of a sum that is a product can be ordered anew",
         ["a:3,4 b:4,5 ~x:5 c:4": "(matmul a (sub (matmul b x) c))" => "(sub (matmul a (matmul b x)) (matmul a c))",
          "a:4,4 d:4 x:4": "(matmul (add a (diag d)) x)" => "(add (matmul a x) (matmul (diag d) x))",

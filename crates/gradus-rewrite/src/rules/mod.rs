@@ -24,6 +24,7 @@ pub enum Family {
 
 /// An instance of a rule, for its tests: typed variables, and two expressions over them.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), allow(dead_code))]
 pub struct Case {
     /// `name:shape` separated by blanks; a `~` before the name means that it varies in a loop of 1000 steps.
     pub vars: &'static str,
@@ -39,8 +40,10 @@ pub struct Rule {
     pub reason: &'static str,
     pub apply: fn(&dyn View, Id, &Sop, &[Id]) -> Vec<Term>,
     /// Where it must fire.
+    #[cfg_attr(not(test), allow(dead_code))]
     pub cases: &'static [Case],
     /// Where it must not (the goal is what a rule without the guard would give).
+    #[cfg_attr(not(test), allow(dead_code))]
     pub refused: &'static [Case],
 }
 
@@ -59,10 +62,6 @@ pub(crate) fn node(op: Op, kids: Vec<Term>) -> Term {
 
 pub(crate) fn un(u: UnaryOp, x: Term) -> Term {
     node(Op::Unary(u), vec![x])
-}
-
-pub(crate) fn bin(b: BinaryOp, x: Term, y: Term) -> Term {
-    node(Op::Binary(b), vec![x, y])
 }
 
 pub(crate) fn matmul(a: Term, b: Term) -> Term {

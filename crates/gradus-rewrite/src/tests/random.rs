@@ -31,6 +31,33 @@ fn default_agrees() {
     check(Level::Default, 0..150, 25);
 }
 
+/// Infinities, NaN, huge and tiny numbers among the inputs: strict gives the same numbers, default loses no finite one.
+#[test]
+fn edges_stay_defined() {
+    let wild = [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e100, -1e100, 1e-100];
+    for seed in 0..150 {
+        let options = testing::Options { steps: 12, linalg: false, ..testing::Options::default() };
+        let mut case = random_case(seed, &options).unwrap();
+        let mut rng = testing::Rng(seed);
+        for a in &mut case.inputs {
+            let data = a.data.iter().map(|x| if rng.chance(15) { wild[rng.below(wild.len())] } else { *x }).collect();
+            a.data = std::sync::Arc::new(data);
+        }
+        let old = run(&case.graph, &case.inputs);
+        for level in [Level::Strict, Level::Default] {
+            let new = crate::improved(&case.graph, level, &Options::default(), &mut crate::Report::default()).unwrap();
+            let got = run(&new, &case.inputs);
+            for (a, b) in old.iter().zip(&got) {
+                for (x, y) in a.data.iter().zip(b.data.iter()) {
+                    let same = x == y || x.is_nan() && y.is_nan();
+                    let fine = if level == Level::Strict { same } else { !x.is_finite() || y.is_finite() };
+                    assert!(fine, "seed {seed} {level:?}: {x} became {y}\n{}\n{new}", case.graph);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn long_graphs_agree() {
     check(Level::Default, 1000..1010, 200);
@@ -54,5 +81,16 @@ fn the_same_graph_gives_the_same_text() {
         let two = rewrite(&b, Level::Default, &Options::default()).unwrap();
         assert_eq!(one.graph.to_string(), two.graph.to_string());
         assert_eq!(one.report.to_string(), two.report.to_string());
+    }
+}
+
+#[test]
+#[ignore = "prints times"]
+fn times() {
+    for steps in [40, 100, 400, 1000] {
+        let case = random_case(5, &testing::Options { steps, ..testing::Options::default() }).unwrap();
+        let start = std::time::Instant::now();
+        let r = rewrite(&case.graph, Level::Default, &Options::default()).unwrap();
+        println!("{} nodes: {:?}\n{}", r.report.nodes_before, start.elapsed(), r.report);
     }
 }

@@ -27,7 +27,13 @@ impl Interp<'_> {
         if let Some(v) = self.static_value(n)? {
             return self.eval(if v != 0.0 { a } else { b }, env);
         }
-        // Values that are no numbers (a function, a word) cannot be chosen by the run.
+        // At the top of a script the run will know which branch it is, so it need not be made of numbers.
+        if self.mode == Mode::Check && self.tracer.depth() == 1 {
+            let (x, y) = (self.eval(a, env)?, self.eval(b, env)?);
+            if self.type_tree(&x, a.span).is_err() || self.type_tree(&y, b.span).is_err() {
+                return Ok(x);
+            }
+        }
         let mut tree: Option<TypeTree> = None;
         let then = self.branch(a, env, &mut tree)?;
         let mut other_tree: Option<TypeTree> = None;

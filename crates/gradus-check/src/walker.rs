@@ -134,6 +134,10 @@ impl<'a> Walker<'a> {
                 _ => {
                     let d = say::defined_twice(&id.name, first.span, id.span);
                     self.report(d);
+                    // At the top level uses between the two mean the first.
+                    if position.is_some() {
+                        return;
+                    }
                 }
             }
         }

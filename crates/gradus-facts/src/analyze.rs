@@ -1,7 +1,7 @@
 //! The pass: one walk over the region in order, all facts of a node from those of its inputs.
 
 use crate::context::{Cx, NodeFacts};
-use crate::curvature::{self, Ruling};
+use crate::curvature::{self, Kind, Ruling};
 use crate::interval::Interval;
 use crate::kinds::{Assume, Curvature, Monotone, Smoothness, Tri};
 use crate::logs::{self, Log};
@@ -22,6 +22,8 @@ pub(crate) fn run<'a>(g: &'a Graph, vars: &[NodeId], assume: Assume<'a>) -> Cx<'
         smoothness: Smoothness { differentiable: Tri::Unknown, lipschitz_gradient: Tri::Unknown, lipschitz: false, reason: None },
         rule: String::new(),
         premises: Vec::new(),
+        passes_on: false,
+        is_sum: false,
     };
     let n = g.len();
     let nothing = Rc::new(combo::Combo::number(0.0));
@@ -46,13 +48,14 @@ pub(crate) fn run<'a>(g: &'a Graph, vars: &[NodeId], assume: Assume<'a>) -> Cx<'
         cx.facts[k].degree = degree;
         cx.forms[k] = quadratic::form(&cx, id, degree);
         cx.pieces[k] = piecewise::piecewise(&cx, id, degree);
-        let Ruling { curvature, rule, premises, norm, nonneg } = curvature::rule(&cx, &logs, id, degree);
+        let Ruling { curvature, rule, premises, norm, nonneg, kind } = curvature::rule(&cx, &logs, id, degree);
         if nonneg {
             let r = cx.facts[k].range;
             cx.facts[k].range = r.meet(Interval::NONNEGATIVE);
         }
         let f = &mut cx.facts[k];
         (f.curvature, f.rule, f.premises) = (curvature, rule, premises);
+        (f.passes_on, f.is_sum) = (kind == Kind::PassesOn, kind == Kind::Sum);
         logs[k] = logs::log(&cx, &logs, id, cx.range(id).is_pos(), curvature.is_concave());
         let l = logs[k];
         cx.facts[k].log_curvature = l.curvature(cx.dep[k]);
@@ -62,6 +65,7 @@ pub(crate) fn run<'a>(g: &'a Graph, vars: &[NodeId], assume: Assume<'a>) -> Cx<'
             f.curvature = Curvature::of(true, curvature.is_concave());
             f.rule = "the exponential of a convex value (its logarithm is convex)".into();
             f.premises = cx.g.node(id).inputs.to_vec();
+            (f.passes_on, f.is_sum) = (false, false);
         }
         let given = Given { degree, norm, logs: &logs };
         let s = smooth::smoothness(&cx, id, &given);

@@ -27,6 +27,10 @@ pub struct NodeFacts {
     pub(crate) rule: String,
     /// The nodes the rule reads.
     pub(crate) premises: Vec<NodeId>,
+    /// The curvature is that of the one value it reads.
+    pub(crate) passes_on: bool,
+    /// The curvature is that of a sum's terms.
+    pub(crate) is_sum: bool,
 }
 
 pub(crate) struct Cx<'a> {

@@ -19,6 +19,19 @@ pub(crate) struct Ruling {
     pub norm: Option<bool>,
     /// Found to be nonnegative on the way.
     pub nonneg: bool,
+    pub kind: Kind,
+}
+
+/// What kind of step a rule is, for summaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Kind {
+    /// The curvature of the only value read.
+    PassesOn,
+    /// That of the terms of a sum.
+    Sum,
+    /// Something of its own.
+    #[default]
+    Own,
 }
 
 /// Convex and concave so far, each proved or not.
@@ -28,22 +41,28 @@ struct Found {
     concave: bool,
     rule: String,
     premises: Vec<NodeId>,
+    kind: Kind,
 }
 
 impl Found {
     fn note(&mut self, convex: bool, concave: bool, rule: impl Into<String>, premises: &[NodeId]) {
+        self.note_as(Kind::Own, convex, concave, rule, premises);
+    }
+
+    fn note_as(&mut self, kind: Kind, convex: bool, concave: bool, rule: impl Into<String>, premises: &[NodeId]) {
         let news = convex && !self.convex || concave && !self.concave;
         if news {
             self.convex |= convex;
             self.concave |= concave;
             self.rule = rule.into();
             self.premises = premises.to_vec();
+            self.kind = kind;
         }
     }
 }
 
 pub(crate) fn rule(cx: &Cx<'_>, logs: &[Log], id: NodeId, degree: Option<u32>) -> Ruling {
-    let plain = |curvature: Curvature, rule: &str| Ruling { curvature, rule: rule.into(), premises: Vec::new(), norm: None, nonneg: false };
+    let plain = |curvature: Curvature, rule: &str| Ruling { curvature, rule: rule.into(), premises: Vec::new(), norm: None, nonneg: false, kind: Kind::Own };
     if !cx.depends(id) {
         return plain(Curvature::Constant, "does not depend on the variables");
     }
@@ -73,7 +92,7 @@ pub(crate) fn rule(cx: &Cx<'_>, logs: &[Log], id: NodeId, degree: Option<u32>) -
         pieces(cx, id, &mut found);
     }
     let curvature = Curvature::of(found.convex, found.concave);
-    Ruling { curvature, rule: found.rule, premises: found.premises, norm, nonneg }
+    Ruling { curvature, rule: found.rule, premises: found.premises, norm, nonneg, kind: found.kind }
 }
 
 /// Returns whether the form is a sum of squares.
@@ -157,11 +176,11 @@ fn composition(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
             BinaryOp::Mul if constant(0) || constant(1) => {
                 let (k, c) = if constant(0) { (range(0), of(1)) } else { (range(1), of(0)) };
                 let r = scaled(c, k);
-                found.note(r.is_convex(), r.is_concave(), format!("{} multiple of {} {c} value", sign_word(k), article(c)), &live);
+                found.note_as(Kind::PassesOn, r.is_convex(), r.is_concave(), format!("{} multiple of {} {c} value", sign_word(k), article(c)), &live);
             }
             BinaryOp::Div if constant(1) => {
                 let r = scaled(of(0), range(1).recip());
-                found.note(r.is_convex(), r.is_concave(), format!("{} multiple of {} {} value", sign_word(range(1)), article(of(0)), of(0)), &live);
+                found.note_as(Kind::PassesOn, r.is_convex(), r.is_concave(), format!("{} multiple of {} {} value", sign_word(range(1)), article(of(0)), of(0)), &live);
             }
             BinaryOp::Hypot => {
                 let fits = |k: usize| of(k).is_affine() || of(k).is_convex() && range(k).is_nonneg();
@@ -170,7 +189,7 @@ fn composition(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
             _ => {}
         },
         Op::Reduce(r, _) => match r {
-            ReduceOp::Sum => found.note(of(0).is_convex(), of(0).is_concave(), format!("sum of {} values", of(0)), &live),
+            ReduceOp::Sum => found.note_as(Kind::PassesOn, of(0).is_convex(), of(0).is_concave(), format!("sum of {} values", of(0)), &live),
             ReduceOp::Max => found.note(of(0).is_convex(), false, "largest of convex values", &live),
             ReduceOp::Min => found.note(false, of(0).is_concave(), "smallest of concave values", &live),
             ReduceOp::LogSumExp => found.note(of(0).is_convex(), false, "log-sum-exp of convex values", &live),
@@ -180,14 +199,14 @@ fn composition(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
         Op::MatMul if constant(0) || constant(1) => {
             let (k, c) = if constant(0) { (range(0), of(1)) } else { (range(1), of(0)) };
             let r = scaled(c, k);
-            found.note(r.is_convex(), r.is_concave(), format!("{} combination of {c} values", sign_word(k)), &live);
+            found.note_as(Kind::PassesOn, r.is_convex(), r.is_concave(), format!("{} combination of {c} values", sign_word(k)), &live);
         }
         Op::Select if constant(0) => {
             found.note(all(Curvature::is_convex, 1), all(Curvature::is_concave, 1), "a constant choice among values", &live);
         }
         _ if is_linear(cx, id) => {
             let values = || live.iter().map(|i| cx.curvature(*i));
-            found.note(values().all(Curvature::is_convex), values().all(Curvature::is_concave), "rearranged values", &live);
+            found.note_as(Kind::PassesOn, values().all(Curvature::is_convex), values().all(Curvature::is_concave), "rearranged values", &live);
         }
         _ => {}
     }
@@ -216,7 +235,8 @@ fn sum(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
     let by_term = |leaf: NodeId, c: f64| scaled(cx.curvature(leaf), Interval::point(c));
     let separately = (live.iter().all(|(l, c)| by_term(*l, *c).is_convex()), live.iter().all(|(l, c)| by_term(*l, *c).is_concave()));
     let text = |c: bool| if live.len() == 1 { "a multiple of one value" } else if c { "sum of convex terms" } else { "sum of concave terms" };
-    found.note(separately.0, separately.1, text(separately.0), &leaves);
+    let kind = if live.len() == 1 { Kind::PassesOn } else { Kind::Sum };
+    found.note_as(kind, separately.0, separately.1, text(separately.0), &leaves);
     if separately.0 || separately.1 {
         return;
     }
@@ -353,7 +373,7 @@ fn patterns(cx: &Cx<'_>, logs: &[Log], id: NodeId, found: &mut Found) {
     match cx.op(id) {
         Op::Unary(UnaryOp::Log) => {
             if let Some(l) = input(0).map(|a| logs[a.index()]) {
-                found.note(l.convex, l.concave, "logarithm of products, powers and sums of exponentials (log-sum-exp)", &inputs);
+                found.note(l.convex, l.concave, if l.convex { "logarithm of sums, products and powers of exponentials" } else { "logarithm of products and powers of positive concave values" }, &inputs);
             }
         }
         Op::Unary(UnaryOp::Log1p) => {
@@ -502,6 +522,6 @@ fn largest(cx: &Cx<'_>, a: NodeId, axes: &[usize], found: &mut Found) {
 fn pieces(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
     if let Some(p) = &cx.pieces[id.index()] {
         let base: Vec<NodeId> = p.base.iter().map(|(n, _)| *n).filter(|n| cx.depends(*n)).collect();
-        found.note(p.is_convex(), p.is_concave(), "piecewise quadratic of one affine value, with slopes that only rise (or only fall)", &base);
+        found.note(p.is_convex(), p.is_concave(), if p.is_convex() { "piecewise quadratic of an affine value with rising slopes" } else { "piecewise quadratic of an affine value with falling slopes" }, &base);
     }
 }

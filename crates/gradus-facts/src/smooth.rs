@@ -19,19 +19,38 @@ fn fail(id: NodeId, differentiable: Tri, gradient: Tri, lipschitz: bool, why: im
     Smoothness { differentiable, lipschitz_gradient: gradient, lipschitz, reason: Some((id, why.into())) }
 }
 
-/// Of sums and other constant linear maps of several values.
-fn join<'s>(all: impl Iterator<Item = &'s Smoothness>) -> Smoothness {
+/// Of sums and other constant linear maps of several values. Kinks may cancel: a "no" stays one only where `kinks_stay`.
+fn join<'s>(all: impl Iterator<Item = &'s Smoothness>, kinks_stay: bool) -> Smoothness {
     let mut s = Smoothness::smooth(true);
     for x in all {
         s.differentiable = s.differentiable.and(x.differentiable);
-        // A sum is smooth where all terms are; kinks of several terms may cancel, so a "no" of one is only "unknown" of the sum.
         s.lipschitz_gradient = s.lipschitz_gradient.and(x.lipschitz_gradient);
         s.lipschitz &= x.lipschitz;
         if s.reason.is_none() {
             s.reason = x.reason.clone();
         }
     }
+    if !kinks_stay {
+        let weak = |t: Tri| if t == Tri::No { Tri::Unknown } else { t };
+        (s.differentiable, s.lipschitz_gradient) = (weak(s.differentiable), weak(s.lipschitz_gradient));
+    }
     s
+}
+
+/// Do the kinks of the operands all turn the same way, or is there only one that has any?
+fn kinks_stay(cx: &Cx<'_>, id: NodeId) -> bool {
+    let inputs = &cx.node(id).inputs;
+    let rough: Vec<NodeId> = inputs.iter().copied().filter(|i| !cx.f(*i).smoothness.differentiable.is_yes()).collect();
+    match cx.op(id) {
+        Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::NoGrad(_) | Op::Reverse { .. } => true,
+        Op::Reduce(ReduceOp::Sum, _) => rough.iter().all(|i| cx.curvature(*i).is_convex()) || rough.iter().all(|i| cx.curvature(*i).is_concave()),
+        Op::Binary(BinaryOp::Add | BinaryOp::Sub) => {
+            let second_flips = matches!(cx.op(id), Op::Binary(BinaryOp::Sub));
+            let turned = |i: &NodeId| if second_flips && inputs.get(1) == Some(i) { cx.curvature(*i).flipped() } else { cx.curvature(*i) };
+            rough.len() == 1 || rough.iter().all(|i| turned(i).is_convex()) || rough.iter().all(|i| turned(i).is_concave())
+        }
+        _ => false,
+    }
 }
 
 pub(crate) fn smoothness(cx: &Cx<'_>, id: NodeId, given: &Given<'_>) -> Smoothness {
@@ -78,13 +97,16 @@ pub(crate) fn smoothness(cx: &Cx<'_>, id: NodeId, given: &Given<'_>) -> Smoothne
             if s.differentiable.is_yes() && bend {
                 return Smoothness::smooth(shape.slope && s.lipschitz);
             }
-            let mut out = fail(id, s.differentiable, Tri::Unknown, shape.slope && s.lipschitz, format!("the slope of {} grows without bound", u.name()));
+            // A kink passes through a function whose slope is nowhere zero.
+            let passes = matches!(u, UnaryOp::Neg | UnaryOp::Exp | UnaryOp::Expm1 | UnaryOp::Log | UnaryOp::Log1p | UnaryOp::Softplus | UnaryOp::Sigmoid | UnaryOp::Tanh | UnaryOp::Sinh | UnaryOp::Atan);
+            let d = if passes || s.differentiable != Tri::No { s.differentiable } else { Tri::Unknown };
+            let mut out = fail(id, d, Tri::Unknown, shape.slope && s.lipschitz, format!("the slope of {} grows without bound", u.name()));
             if !s.lipschitz_gradient.is_yes() && s.reason.is_some() {
                 out.reason = s.reason.clone();
             }
             out
         }
-        Op::Binary(BinaryOp::Add | BinaryOp::Sub) => join(inputs()),
+        Op::Binary(BinaryOp::Add | BinaryOp::Sub) => join(inputs(), kinks_stay(cx, id)),
         Op::Binary(BinaryOp::Mul) => {
             let (a, b) = (cx.node(id).inputs[0], cx.node(id).inputs[1]);
             product(cx, id, a, b)
@@ -95,7 +117,7 @@ pub(crate) fn smoothness(cx: &Cx<'_>, id: NodeId, given: &Given<'_>) -> Smoothne
                 return cx.f(a).smoothness.clone();
             }
             let d = cx.f(a).smoothness.differentiable.and(cx.f(b).smoothness.differentiable);
-            let d = if cx.range(b).nonzero { d } else { Tri::Unknown };
+            let d = if cx.range(b).nonzero && d != Tri::No { d } else { Tri::Unknown };
             fail(id, d, Tri::Unknown, false, "a quotient's gradient may grow where the divisor is small")
         }
         Op::Binary(BinaryOp::Max | BinaryOp::Min | BinaryOp::Hypot) => {
@@ -103,7 +125,7 @@ pub(crate) fn smoothness(cx: &Cx<'_>, id: NodeId, given: &Given<'_>) -> Smoothne
             fail(id, Tri::Unknown, Tri::Unknown, inputs().all(|s| s.lipschitz), format!("{name} has kinks where its operands meet"))
         }
         Op::Binary(BinaryOp::Pow) => unknown("a power's gradient may grow without bound"),
-        Op::Reduce(ReduceOp::Sum, _) => join(inputs()),
+        Op::Reduce(ReduceOp::Sum, _) => join(inputs(), kinks_stay(cx, id)),
         Op::Reduce(ReduceOp::LogSumExp, _) => match f(0) {
             Some(s) if s.lipschitz && s.lipschitz_gradient.is_yes() => Smoothness::smooth(true),
             Some(s) => fail(id, s.differentiable, Tri::Unknown, s.lipschitz, "logsumexp of values with unbounded slopes"),
@@ -115,30 +137,37 @@ pub(crate) fn smoothness(cx: &Cx<'_>, id: NodeId, given: &Given<'_>) -> Smoothne
         }
         Op::MatMul => {
             let (a, b) = (cx.node(id).inputs[0], cx.node(id).inputs[1]);
-            if cx.depends(a) && cx.depends(b) { product(cx, id, a, b) } else { join(inputs()) }
+            if cx.depends(a) && cx.depends(b) { product(cx, id, a, b) } else { join(inputs(), kinks_stay(cx, id)) }
         }
         op if is_linear(cx, id) => {
             let _ = op;
-            join(inputs())
+            join(inputs(), kinks_stay(cx, id))
         }
-        Op::Select if cx.input(id, 0).is_some_and(|c| !cx.depends(c)) => join(inputs()),
+        Op::Select if cx.input(id, 0).is_some_and(|c| !cx.depends(c)) => join(inputs(), kinks_stay(cx, id)),
         op => unknown(&format!("nothing is known of the derivative of {}", op.name())),
     }
 }
 
 fn product(cx: &Cx<'_>, id: NodeId, a: NodeId, b: NodeId) -> Smoothness {
     let (x, y) = (&cx.f(a).smoothness, &cx.f(b).smoothness);
-    if !cx.depends(a) {
-        return y.clone();
-    }
-    if !cx.depends(b) {
-        return x.clone();
+    if !cx.depends(a) || !cx.depends(b) {
+        let (s, constant) = if cx.depends(a) { (x, b) } else { (y, a) };
+        let mut s = s.clone();
+        // Times zero, a kink is gone.
+        if !cx.range(constant).nonzero {
+            let weak = |t: Tri| if t == Tri::No { Tri::Unknown } else { t };
+            (s.differentiable, s.lipschitz_gradient) = (weak(s.differentiable), weak(s.lipschitz_gradient));
+        }
+        return s;
     }
     let good = |n: NodeId, s: &Smoothness| s.lipschitz && s.lipschitz_gradient.is_yes() && cx.range(n).is_bounded();
     if good(a, x) && good(b, y) {
         return Smoothness::smooth(true);
     }
-    fail(id, x.differentiable.and(y.differentiable), Tri::Unknown, false, "the gradient of a product of unbounded factors may grow without bound")
+    let d = x.differentiable.and(y.differentiable);
+    // Where the other factor vanishes a kink does.
+    let d = if d == Tri::No { Tri::Unknown } else { d };
+    fail(id, d, Tri::Unknown, false, "the gradient of a product of unbounded factors may grow without bound")
 }
 
 /// Ops that move or add elements with constant positions: linear in all operands that may depend on the variables.

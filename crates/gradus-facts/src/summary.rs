@@ -66,18 +66,32 @@ pub(crate) fn function(cx: &Cx<'_>, id: NodeId) -> FunctionFacts {
     }
 }
 
-/// The rule of the first step that says more than "a sum of such" or "a multiple of such".
+/// The rule of the first step that says more than "a sum of such" or "a multiple of such"; of a sum, the rules of its terms.
 fn reason(cx: &Cx<'_>, id: NodeId) -> String {
     let mut at = id;
     for _ in 0..12 {
         let f = cx.f(at);
-        let passes = f.rule.starts_with("nonnegative multiple") || f.rule == "a multiple of one value" || f.rule.starts_with("sum of convex values") || f.rule.starts_with("sum of concave values") || f.rule == "rearranged values";
         match f.premises.as_slice() {
-            [one] if passes && !cx.is_affine(*one) => at = *one,
+            [one] if f.passes_on && !cx.is_affine(*one) => at = *one,
             _ => break,
         }
     }
-    cx.f(at).rule.clone()
+    let f = cx.f(at);
+    if f.is_sum {
+        let mut terms: Vec<String> = Vec::new();
+        for p in f.premises.iter().filter(|p| !cx.is_affine(**p)) {
+            let r = if *p < at { reason(cx, *p) } else { f.rule.clone() };
+            for part in r.split(" + ") {
+                if !terms.iter().any(|t| t == part) {
+                    terms.push(part.to_string());
+                }
+            }
+        }
+        if (1..=3).contains(&terms.len()) {
+            return terms.join(" + ");
+        }
+    }
+    f.rule.clone()
 }
 
 fn bilinear(cx: &Cx<'_>, id: NodeId) -> Tri {

@@ -2,7 +2,7 @@
 
 use super::region_fn::RegionFn;
 use crate::interp::{Interp, Mode};
-use gradus_facts::{Assume, Composite, Culprit, Curvature, FunctionFacts, Tri, analyze_assuming};
+use gradus_facts::{Assume, Composite, Culprit, Curvature, FunctionFacts, Interval, Tri, analyze_assuming};
 use gradus_ir::{Array, NodeId};
 use std::collections::HashMap;
 use std::fmt;
@@ -55,9 +55,9 @@ impl Interp<'_> {
     /// What is known of a traced objective as a function of its unknown.
     pub fn function_facts(&mut self, f: &RegionFn) -> SolveFacts {
         let numbers = self.numbers_of(f);
-        let psd = if self.mode == Mode::Check { self.structural_psd(f) } else { Vec::new() };
+        let (psd, ranges) = if self.mode == Mode::Check { self.structure_of(f) } else { Default::default() };
         let variables: Vec<NodeId> = f.graph.params().iter().take(f.leaves).copied().collect();
-        let assume = Assume { oracle: Some(&numbers), psd, ..Assume::default() };
+        let assume = Assume { oracle: Some(&numbers), psd, ranges, ..Assume::default() };
         let facts = analyze_assuming(&f.graph, &variables, assume);
         let out = f.graph.outputs.first().copied().unwrap_or(NodeId(0));
         let function = facts.function(out);
@@ -108,14 +108,17 @@ impl Interp<'_> {
         f.graph.params().iter().skip(own).copied().zip(f.captures.iter().copied()).collect()
     }
 
-    /// Before the data is read: captured square matrices that are positive semidefinite by the way they are made.
-    fn structural_psd(&self, f: &RegionFn) -> Vec<NodeId> {
-        let square = |n: crate::value::Num| matches!(self.ty(n).shape.dims(), [a, b] if a == b);
-        let candidates: Vec<(NodeId, crate::value::Num)> =
-            self.captured(f).into_iter().filter(|(_, c)| self.tracer.is_session(*c) && square(*c)).collect();
-        let Some((_, first)) = candidates.first() else { return Vec::new() };
-        let Some(graph) = self.tracer.graph_of(*first) else { return Vec::new() };
+    /// Before the data is read: captured square matrices that are positive semidefinite by the way they are made, and the ranges of
+    /// captured values (a literal's, a square's).
+    fn structure_of(&self, f: &RegionFn) -> (Vec<NodeId>, indexmap::IndexMap<NodeId, Interval>) {
+        let captured: Vec<(NodeId, crate::value::Num)> =
+            self.captured(f).into_iter().filter(|(_, c)| self.tracer.is_session(*c)).collect();
+        let Some((_, first)) = captured.first() else { return Default::default() };
+        let Some(graph) = self.tracer.graph_of(*first) else { return Default::default() };
         let facts = analyze_assuming(graph, &[], Assume::default());
-        candidates.into_iter().filter(|(_, c)| facts.is_psd(c.id).is_yes()).map(|(p, _)| p).collect()
+        let square = |n: &crate::value::Num| matches!(self.ty(*n).shape.dims(), [a, b] if a == b);
+        let psd = captured.iter().filter(|(_, c)| square(c) && facts.is_psd(c.id).is_yes()).map(|(p, _)| *p).collect();
+        let ranges = captured.iter().map(|(p, c)| (*p, facts.node(c.id).range)).collect();
+        (psd, ranges)
     }
 }

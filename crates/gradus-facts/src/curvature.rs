@@ -160,6 +160,7 @@ fn composition(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
     let all = |f: fn(Curvature) -> bool, skip: usize| inputs.iter().skip(skip).all(|i| f(cx.curvature(*i)));
     let constant = |k: usize| inputs.get(k).is_some_and(|i| !cx.depends(*i));
     let live: Vec<NodeId> = inputs.iter().copied().filter(|i| cx.depends(*i)).collect();
+    let kind = |wide: &'static str| if live.iter().all(|i| cx.is_affine(*i)) { "affine" } else { wide };
     let combo = cx.combos[id.index()].clone();
     if combo.terms.iter().all(|(l, _)| *l != id) {
         sum(cx, id, found);
@@ -171,8 +172,8 @@ fn composition(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
             found.note(v, c, format!("{} of {} {} value", u.name(), article(of(0)), of(0)), &live);
         }
         Op::Binary(b) => match b {
-            BinaryOp::Max => found.note(all(Curvature::is_convex, 0), false, "maximum of convex values", &live),
-            BinaryOp::Min => found.note(false, all(Curvature::is_concave, 0), "minimum of concave values", &live),
+            BinaryOp::Max => found.note(all(Curvature::is_convex, 0), false, format!("maximum of {} values", kind("convex")), &live),
+            BinaryOp::Min => found.note(false, all(Curvature::is_concave, 0), format!("minimum of {} values", kind("concave")), &live),
             BinaryOp::Mul if constant(0) || constant(1) => {
                 let (k, c) = if constant(0) { (range(0), of(1)) } else { (range(1), of(0)) };
                 let r = scaled(c, k);
@@ -190,12 +191,12 @@ fn composition(cx: &Cx<'_>, id: NodeId, found: &mut Found) {
         },
         Op::Reduce(r, _) => match r {
             ReduceOp::Sum => found.note_as(Kind::PassesOn, of(0).is_convex(), of(0).is_concave(), format!("sum of {} values", of(0)), &live),
-            ReduceOp::Max => found.note(of(0).is_convex(), false, "largest of convex values", &live),
-            ReduceOp::Min => found.note(false, of(0).is_concave(), "smallest of concave values", &live),
-            ReduceOp::LogSumExp => found.note(of(0).is_convex(), false, "log-sum-exp of convex values", &live),
+            ReduceOp::Max => found.note(of(0).is_convex(), false, format!("largest of {} values", kind("convex")), &live),
+            ReduceOp::Min => found.note(false, of(0).is_concave(), format!("smallest of {} values", kind("concave")), &live),
+            ReduceOp::LogSumExp => found.note(of(0).is_convex(), false, format!("log-sum-exp of {} values", kind("convex")), &live),
             ReduceOp::Prod => {}
         },
-        Op::Cumulative { op: Cumulative::Max, .. } => found.note(of(0).is_convex(), false, "largest of convex values", &live),
+        Op::Cumulative { op: Cumulative::Max, .. } => found.note(of(0).is_convex(), false, format!("largest of {} values", kind("convex")), &live),
         Op::MatMul if constant(0) || constant(1) => {
             let (k, c) = if constant(0) { (range(0), of(1)) } else { (range(1), of(0)) };
             let r = scaled(c, k);

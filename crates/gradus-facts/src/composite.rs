@@ -100,7 +100,7 @@ impl Walk<'_, '_> {
         let combo = cx.combos[id.index()].clone();
         if combo.terms.iter().all(|(l, _)| *l != id) {
             // A leaf that stretches would be summed more often than it has elements.
-            if summed && combo.terms.iter().any(|(l, _)| cx.g.shape(*l) != cx.g.shape(id)) || summed && combo.constant != 0.0 {
+            if summed && (combo.constant != 0.0 || combo.terms.iter().any(|(l, _)| cx.g.shape(*l) != cx.g.shape(id))) {
                 return None;
             }
             self.out.constant += scale_number(scale, combo.constant)?;

@@ -85,14 +85,10 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// The node behind ops that do not change values: broadcasting, conversion, derivative stops, and reshapes of scalars.
+    /// The node behind ops that do not change values: broadcasting, conversion, derivative stops.
     pub fn bare(&self, mut id: NodeId) -> NodeId {
         loop {
-            let through = match self.op(id) {
-                Op::Broadcast(_) | Op::NoGrad(_) => true,
-                Op::Unary(UnaryOp::StopGrad | UnaryOp::ToReal) => true,
-                _ => false,
-            };
+            let through = matches!(self.op(id), Op::Broadcast(_) | Op::NoGrad(_) | Op::Unary(UnaryOp::StopGrad | UnaryOp::ToReal));
             match self.input(id, 0) {
                 Some(a) if through => id = a,
                 _ => return id,

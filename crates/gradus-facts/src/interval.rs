@@ -16,6 +16,8 @@ fn times(a: f64, b: f64) -> f64 {
     if a == 0.0 || b == 0.0 { 0.0 } else { a * b }
 }
 
+// Named like the operators on purpose: interval arithmetic reads as arithmetic, but is no ring.
+#[allow(clippy::should_implement_trait)]
 impl Interval {
     pub const ALL: Interval = Interval { lo: f64::NEG_INFINITY, hi: f64::INFINITY, nonzero: false };
     pub const NONNEGATIVE: Interval = Interval { lo: 0.0, hi: f64::INFINITY, nonzero: false };

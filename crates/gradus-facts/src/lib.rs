@@ -17,6 +17,7 @@ mod kinds;
 mod logs;
 mod matrix;
 mod monomial;
+mod patterns;
 mod piecewise;
 mod print;
 mod quadratic;

@@ -294,7 +294,8 @@ pub(crate) struct Group {
 /// By functional, as written or with inner products put in the form of `words::pair`.
 pub(crate) fn groups(cx: &Cx<'_>, form: &Form, rebracket: bool) -> Vec<Group> {
     let form = if rebracket { normalized(cx, form) } else { form.clone() };
-    let mut by: IndexMap<Vec<Stage>, (IndexSet<Symbol>, Vec<(usize, usize, f64)>)> = IndexMap::new();
+    type Entries = Vec<(usize, usize, f64)>;
+    let mut by: IndexMap<Vec<Stage>, (IndexSet<Symbol>, Entries)> = IndexMap::new();
     for (p, c) in &form.terms {
         let (symbols, entries) = by.entry(p.stages.clone()).or_default();
         let i = symbols.insert_full(p.a.clone()).0;

@@ -154,7 +154,7 @@ fn square(cx: &Cx<'_>, word: &[LinOp]) -> Option<(f64, Vec<LinOp>)> {
         }
     }
     let half = word[n.div_ceil(2)..].to_vec();
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         return Some((1.0, half));
     }
     let centre = &word[n / 2];

@@ -49,7 +49,7 @@ fn random_function(seed: u64) -> Function {
     let scalar = |n: &str, pos: bool| if pos { t.pos(n, &[]) } else { t.var(n, &[]) };
     let mut pool = vec![scalar("x", signed == 1), scalar("y", signed > 0), t.var("u", &[3])];
     pool.push(if signed == 2 { t.var_in("v", &[3], 0.0, 1.0) } else { t.var("v", &[3]) });
-    pool.push(if seed % 2 == 0 { t.pos_data("c", &[3]) } else { t.data("c", &[3]) });
+    pool.push(if seed.is_multiple_of(2) { t.pos_data("c", &[3]) } else { t.data("c", &[3]) });
     let steps = 2 + rng.below(7);
     let out = grow(&t, &mut rng, &mut pool, steps);
     t.build(out)
@@ -121,6 +121,26 @@ fn claimed_moduli_hold() {
         }
     }
     assert!(claimed > 100, "{claimed}");
+}
+
+/// Long scripts: the work grows with their length, not with the paths through them.
+#[test]
+fn long_functions_are_quick() {
+    let t = T::new();
+    let (w, x) = (t.var("w", &[3]), t.var("x", &[]));
+    let (mut sum, mut shared, mut product) = (t.num(0.0), x.softplus() + 1.0, x.exp());
+    for k in 0..1500 {
+        sum = sum + (w - f64::from(k)).square().sum() + 0.01 * (x * w).sum() + w.abs().sum();
+        shared = shared + shared.softplus() * 0.5 + shared.max(x) * 0.1;
+        product = product * product.sqrt() * x.softplus();
+    }
+    let f = t.build(sum + shared + product);
+    let start = std::time::Instant::now();
+    let facts = f.facts();
+    let out = f.out();
+    let _ = (facts.function(out).to_string(), facts.why(out), facts.culprit(out, Curvature::Convex), facts.decompose(out));
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(seconds < 10.0, "{seconds} s for {} nodes", f.graph.len());
 }
 
 /// Ranges of products and powers at the edges.

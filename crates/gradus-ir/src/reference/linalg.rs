@@ -365,8 +365,8 @@ pub(super) fn qr(c: &Context<'_>, a: &Array) -> Result<Vec<Array>, ReferenceErro
         }
         for i in 0..m {
             let d = 2.0 * (0..m).map(|j| q.at(i, j) * v[j]).sum::<f64>() / vv;
-            for j in 0..m {
-                q.set(i, j, q.at(i, j) - d * v[j]);
+            for (j, x) in v.iter().enumerate() {
+                q.set(i, j, q.at(i, j) - d * x);
             }
         }
     }

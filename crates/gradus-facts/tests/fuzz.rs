@@ -123,6 +123,65 @@ fn claimed_moduli_hold() {
     assert!(claimed > 100, "{claimed}");
 }
 
+/// Quadratic forms in random bracketings: inner products of chains of constant matrices, traces, weights, inverses, broadcasts.
+#[test]
+fn no_random_quadratic_is_refuted() {
+    let (mut convex, mut unknown) = (0, 0);
+    for seed in 0..4000u64 {
+        let mut rng = Rng(seed * 31 + 7);
+        let t = T::new();
+        let (w, v, x) = (t.var("w", &[3]), t.var("v", &[3]), t.var("X", &[3, 3]));
+        let (a, s, c) = (t.data("A", &[3, 3]), t.data("S", &[3, 3]), t.pos_data("c", &[3]));
+        let d = t.op(gradus_ir::Op::DiagMatrix, &[c.id]);
+        let gram = a.tr().mm(a) + 0.2 * t.eye(3);
+        let matrices = [a, a.tr(), s, d, gram, s + s.tr(), a.mm(a.tr()), (a.tr() * c).mm(a), -gram, t.eye(3)];
+        let chain = |rng: &mut Rng| {
+            let mut e = [w, w, v, w - v, w + 1.0][rng.below(5)];
+            for _ in 0..rng.below(4) {
+                let m = matrices[rng.below(matrices.len())];
+                e = match rng.below(5) {
+                    0 => e.mm(m),
+                    1 => c * e,
+                    2 => t.op(gradus_ir::Op::Solve { transposed: rng.chance(50) }, &[gram.id, e.id]),
+                    _ => m.mm(e),
+                };
+            }
+            e
+        };
+        let mut sum = t.num(0.0);
+        for _ in 0..1 + rng.below(3) {
+            let (p, q) = (chain(&mut rng), chain(&mut rng));
+            let term = match rng.below(8) {
+                0 => p.mm(p),
+                1 => (p * q).sum(),
+                2 => (c * p.square()).sum(),
+                3 => {
+                    let m = matrices[rng.below(matrices.len())];
+                    m.mm(x).tr().mm(x).trace()
+                }
+                4 => (x.mm(matrices[rng.below(matrices.len())]) - s).square().sum(),
+                5 => (p.sum() * q).sum(),
+                6 => (x * p).square().sum_axis(rng.below(2)).mm(c),
+                _ => p.mm(q),
+            };
+            sum = sum + [1.0, 1.0, 2.0, -1.0, -0.5][rng.below(5)] * term;
+        }
+        let f = t.build(sum);
+        let facts = f.facts();
+        match facts.curvature(f.out()) {
+            Curvature::Convex => convex += 1,
+            Curvature::Unknown => unknown += 1,
+            _ => {}
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f.refute(&facts, seed, 10)));
+        if let Err(e) = result {
+            let text = e.downcast_ref::<String>().cloned().unwrap_or_default();
+            panic!("seed {seed}: {text}\n{}", f.graph);
+        }
+    }
+    assert!(convex > 400 && unknown > 400, "{convex} convex, {unknown} unknown");
+}
+
 /// Long scripts: the work grows with their length, not with the paths through them.
 #[test]
 fn long_functions_are_quick() {

@@ -51,14 +51,18 @@ fn formatting_is_idempotent_and_applied() {
 
 #[test]
 fn the_tests_of_every_example_and_law_script_pass() {
+    settle(&script_tests(&["examples", "tests/laws"], gradus::Level::Default));
+}
+
+fn script_tests(folders: &[&str], level: gradus::Level) -> Vec<String> {
     let mut complaints = Vec::new();
-    let scripts = ["examples", "tests/laws"].into_iter().flat_map(|folder| files(&root().join(folder), ".opt"));
-    for path in scripts {
-        let mut session = gradus::Session::builder().build();
+    for path in folders.iter().flat_map(|folder| files(&root().join(folder), ".opt")) {
+        let mut session = gradus::Session::builder().rewrites(level).build();
         let script = session.open(&path).unwrap();
         let outcome = session.test(script, None, &mut gradus::Silent);
+        let name = gradus_testkit::shown(&path);
         if outcome.tests.is_empty() {
-            complaints.push(format!("{} has no tests", gradus_testkit::shown(&path)));
+            complaints.push(format!("{name} has no tests"));
         }
         if outcome.status != gradus::Status::Done {
             let text: String = outcome
@@ -67,10 +71,10 @@ fn the_tests_of_every_example_and_law_script_pass() {
                 .chain(outcome.tests.iter().flat_map(|t| &t.diagnostics))
                 .map(|d| gradus::report::render(d, session.sources(), Default::default()))
                 .collect();
-            complaints.push(format!("{}: {}\n{text}", gradus_testkit::shown(&path), outcome.status.name()));
+            complaints.push(format!("{name}: {}\n{text}", outcome.status.name()));
         }
     }
-    settle(&complaints);
+    complaints
 }
 
 #[test]
@@ -206,4 +210,14 @@ fn run_text(text: &str) -> gradus::Outcome {
 #[test]
 fn sets_and_terms_keep_their_laws() {
     settle(&gradus_testkit::laws::check());
+}
+
+#[test]
+fn rewrites_do_not_change_results() {
+    settle(&golden::same_at_every_level());
+}
+
+#[test]
+fn the_tests_of_every_example_pass_without_rewrites() {
+    settle(&script_tests(&["examples"], gradus::Level::Off));
 }

@@ -4,7 +4,7 @@
 //! gigabyte-sized one and faster when small, elementwise work fused. Only their ratios decide anything.
 
 use crate::emit::shape_size;
-use crate::sea::{NOMINAL, Sop, size, trips};
+use crate::sea::{Sop, size, trips};
 use gradus_ir::{BinaryOp, Graph, Op, ReduceOp, Ty, UnaryOp};
 
 /// Starting any op at all.
@@ -13,6 +13,8 @@ const START: f64 = 4.0;
 const CALL: f64 = 40.0;
 /// One element of cheap arithmetic in a fused loop.
 const CHEAP: f64 = 0.25;
+/// Work of about 1e5 cheap operations.
+const SMALL: f64 = 25_000.0;
 /// One element moved.
 const MOVE: f64 = 0.5;
 
@@ -193,10 +195,10 @@ pub fn graph_cost(g: &Graph) -> f64 {
     total
 }
 
-/// Work in the sense of the limit below which searching for better forms does not pay.
-pub fn is_small(g: &Graph) -> bool {
+/// Is a graph that runs so often too little work for a search to pay?
+pub fn is_small(g: &Graph, times: f64) -> bool {
     fn has_loop(g: &Graph) -> bool {
         g.nodes().any(|(_, n)| matches!(n.op, Op::Loop(_)) || n.op.regions().iter().any(|r| has_loop(r)))
     }
-    graph_cost(g) < 25.0 * NOMINAL * 10.0 && !has_loop(g)
+    graph_cost(g) * times < SMALL && !has_loop(g)
 }

@@ -19,7 +19,7 @@ pub fn lin(g: &mut Graph, terms: &[(f64, NodeId)], constant: f64, ty: &Ty, origi
     // Stable: equal sizes keep their order, which is the order in which the values arose.
     terms.sort_by(|a, b| elements(g, a.1).total_cmp(&elements(g, b.1)));
     let scale = match terms.first() {
-        Some((c, _)) if terms.len() > 1 && c.abs() != 1.0 && terms.iter().all(|(d, _)| d.abs() == c.abs()) => c.abs(),
+        Some((c, _)) if terms.len() > 1 && c.abs() != 1.0 && *c != 0.0 && terms.iter().all(|(d, _)| d.abs() == c.abs()) => c.abs(),
         _ => 1.0,
     };
     let split = scale != 1.0;
@@ -37,6 +37,15 @@ pub fn lin(g: &mut Graph, terms: &[(f64, NodeId)], constant: f64, ty: &Ty, origi
     }
     for (c, t) in &terms {
         let c = if split { c / scale } else { *c };
+        if c == 0.0 {
+            // What cancelled: zero of either sign is zero here, infinities and NaN stay visible.
+            let nil = b.sub(*t, *t)?;
+            acc = Some(match acc {
+                None => nil,
+                Some(a) => b.add(a, nil)?,
+            });
+            continue;
+        }
         acc = Some(match acc {
             None if c == 1.0 => *t,
             None if c == -1.0 => b.neg(*t)?,

@@ -314,6 +314,16 @@ impl<'s> Extractor<'s> {
                 out.push((a.clone(), text));
             }
         }
+        // Forms that a rule made on the way to what was chosen.
+        for c in order {
+            let f = &self.forms[*c as usize][choice[*c as usize] as usize];
+            if f.by != 0 && !out.iter().any(|(a, _)| a.rule + 1 == f.by) {
+                let id = self.ids[*c as usize];
+                let origin = self.space.origins.get(usize::from(id)).copied().unwrap_or_default();
+                let text = describe::chosen(self, choice, *c, 4);
+                out.push((Applied { rule: f.by - 1, from: id, to: id, origin }, text));
+            }
+        }
         out
     }
 

@@ -46,6 +46,8 @@ pub enum Level {
 pub struct Options {
     /// Most nodes of the search per live node of the graph, beside a fixed 2000; 0 stands for 6.
     pub growth: usize,
+    /// Also compute `|A x - b|^2` from the Gram matrix, which cancels near an exact fit.
+    pub gram_value: bool,
     /// Rules that must not fire, by name.
     pub without: Vec<String>,
 }
@@ -93,6 +95,11 @@ fn count(g: &Graph) -> usize {
 
 /// The cheapest equal graph that the rules of this level find.
 pub fn rewrite(graph: &Graph, level: Level, options: &Options) -> Result<Rewritten, RewriteError> {
+    rewrite_run(graph, level, options, 1.0)
+}
+
+/// Like `rewrite`, of a graph that runs `times` times.
+fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Result<Rewritten, RewriteError> {
     let cost_before = cost::graph_cost(graph);
     let nodes_before = count(graph);
     let mut report = Report { cost_before, cost_after: cost_before, nodes_before, nodes_after: nodes_before, ..Report::default() };
@@ -100,7 +107,7 @@ pub fn rewrite(graph: &Graph, level: Level, options: &Options) -> Result<Rewritt
         report.stop.push(("off", Stop::Kept));
         return Ok(Rewritten { graph: graph.clone(), report });
     }
-    if cost::is_small(graph) {
+    if cost::is_small(graph, times) {
         let graph = graph.compact()?;
         report.stop.push(("search", Stop::Small));
         report.nodes_after = count(&graph);
@@ -124,10 +131,10 @@ pub fn rewrite(graph: &Graph, level: Level, options: &Options) -> Result<Rewritt
 
 fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report) -> Result<Graph, RewriteError> {
     let mut inside = Report::default();
-    let sea = import::import(graph, &mut |op, _| {
+    let sea = import::import(graph, &mut |op, times| {
         let Op::Cond { then, other } = op else { return Ok(op.clone()) };
         let mut branch = |g: &std::sync::Arc<Graph>| -> IrResult<std::sync::Arc<Graph>> {
-            let done = rewrite(g, level, options).map_err(|e| match e {
+            let done = rewrite_run(g, level, options, times).map_err(|e| match e {
                 RewriteError::Ir(e) => e,
                 RewriteError::Conflict => IrError::Internal(e.to_string()),
             })?;
@@ -144,6 +151,7 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
     let allowed: Vec<&rules::Rule> = rules::all()
         .into_iter()
         .filter(|r| level == Level::Default || r.class == Class::Exact)
+        .filter(|r| r.name != rules::gram::VALUE || options.gram_value)
         .filter(|r| !options.without.iter().any(|w| w == r.name))
         .collect();
     let growth = if options.growth == 0 { 6 } else { options.growth };

@@ -5,11 +5,12 @@
 //! columns, A known and unchanging, and a loop long enough to pay (which the cost decides).
 
 use super::matrix::product;
-use super::{Case, Family, Rule, at, flip, matmul, nothing, products, rank, transposed, varies_apart};
+use super::{Case, Family, Rule, as_product, at, first, flip, lin, matmul, nothing, products, rank, transposed, varies_apart};
 use crate::report::Class;
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
+use gradus_ir::{Op, ReduceOp};
 
 /// Is one the transpose of the other?
 pub(super) fn is_pair(v: &dyn View, a: Id, b: Id) -> bool {
@@ -45,7 +46,64 @@ fn gram(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     out
 }
 
-pub const RULES: &[Rule] = &[Rule {
+/// The operand, where the form is the sum of the squares of a vector.
+fn squared_norm(v: &dyn View, op: &Sop, kids: &[Id]) -> Option<Id> {
+    match (op.ir(), kids) {
+        (Some(Op::MatMul), [a, b]) if v.find(*a) == v.find(*b) && rank(v, *a) == 1 => Some(*a),
+        (Some(Op::Reduce(ReduceOp::Sum, axes)), [s]) if axes.as_slice() == [0] && rank(v, *s) == 1 => {
+            first(v, *s, |op, kids| match as_product(op, kids, v)?.as_slice() {
+                [(r, 2)] => Some(*r),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// `|A x + r|^2` as `x' G x + 2 x' A' r + r' r`.
+fn gram_value(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
+    let Some(r) = squared_norm(v, op, kids) else { return nothing() };
+    let shape = v.fact(r).shape().clone();
+    let mut out = Vec::new();
+    v.forms(r, &mut |op, kids| {
+        let Sop::Lin { coeffs, constant } = op else { return };
+        if constant.get() != 0.0 || kids.iter().any(|k| v.fact(*k).shape() != &shape) {
+            return;
+        }
+        for (j, (c, k)) in coeffs.iter().zip(kids).enumerate() {
+            for (a, x) in products(v, *k) {
+                let others: Vec<Id> = kids.iter().enumerate().filter(|(i, _)| *i != j).map(|(_, k)| *k).collect();
+                let mut known = others.clone();
+                known.push(a);
+                if rank(v, a) != 2 || rank(v, x) != 1 || !tall(v, a) || !varies_apart(v, &known, x) {
+                    continue;
+                }
+                let scales: Vec<f64> =
+                    coeffs.iter().enumerate().filter(|(i, _)| *i != j).map(|(_, c)| c.get()).collect();
+                // One known term keeps its scale outside.
+                let (s, rest) = match (scales.as_slice(), others.as_slice()) {
+                    ([s], [k]) => (*s, at(*k)),
+                    _ => (1.0, lin(scales.iter().copied().zip(others.iter().map(|k| at(*k))).collect(), 0.0)),
+                };
+                let c = c.get();
+                let gx = matmul(matmul(flip(v, a), at(a)), at(x));
+                let mut terms = vec![(c * c, matmul(at(x), gx))];
+                if !others.is_empty() {
+                    terms.push((2.0 * c * s, matmul(at(x), matmul(flip(v, a), rest.clone()))));
+                    terms.push((s * s, matmul(rest.clone(), rest)));
+                }
+                out.push(lin(terms, 0.0));
+            }
+        }
+    });
+    out
+}
+
+/// The rule that only fires when `Options::gram_value` asks for it: near the optimum its terms cancel.
+pub const VALUE: &str = "matrix/gram-value";
+
+pub const RULES: &[Rule] = &[
+    Rule {
     name: "matrix/gram",
     class: Class::Conditioning,
     family: Family::Matrix,
@@ -62,4 +120,24 @@ pub const RULES: &[Rule] = &[Rule {
         Case { vars: "~a:8,3 ~x:3", start: "(matmul (t a) (matmul a x))", goal: "(matmul (matmul (t a) a) x)" },
         Case { vars: "a:8,3 b:8,3 ~x:3", start: "(matmul (t b) (matmul a x))", goal: "(matmul (matmul (t b) a) x)" },
     ],
-}];
+},
+    Rule {
+        name: VALUE,
+        class: Class::Conditioning,
+        family: Family::Matrix,
+        reason: "a loop over the d x d Gram matrix in place of the n x d data; the value loses as many digits as it is smaller than its terms",
+        apply: gram_value,
+        cases: &[
+            Case {
+                vars: "a:8,3 ~x:3 b:8",
+                start: "(sum (square (sub (matmul a x) b)))",
+                goal: "(add (sub (matmul x (matmul (matmul (t a) a) x)) (mul 2 (matmul x (matmul (t a) b)))) (matmul b b))",
+            },
+        ],
+        refused: &[Case {
+            vars: "a:5,3 ~x:3 b:5",
+            start: "(sum (square (sub (matmul a x) b)))",
+            goal: "(add (sub (matmul x (matmul (matmul (t a) a) x)) (mul 2 (matmul x (matmul (t a) b)))) (matmul b b))",
+        }],
+    },
+];

@@ -94,3 +94,11 @@ fn times() {
         println!("{} nodes: {:?}\n{}", r.report.nodes_before, start.elapsed(), r.report);
     }
 }
+
+#[test]
+#[ignore = "minutes long"]
+fn many() {
+    check(Level::Strict, 10_000..16_000, 25);
+    check(Level::Default, 20_000..26_000, 25);
+    check(Level::Default, 30_000..30_300, 150);
+}

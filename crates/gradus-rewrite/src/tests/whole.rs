@@ -341,3 +341,55 @@ fn off_changes_nothing_and_small_graphs_are_left_alone() {
     let without = Options { without: vec!["matrix/gram".into()], ..Options::default() };
     assert!(!rewrite(&g, Level::Default, &without).unwrap().report.fired("matrix/gram"));
 }
+
+#[test]
+fn the_value_uses_the_gram_matrix_only_when_asked() {
+    let g = looped(80, &[5], &[&[300, 5], &[300]], |b, x, c| {
+        let ax = b.matmul(c[0], x).unwrap();
+        let r = b.sub(ax, c[1]).unwrap();
+        let q = b.square(r).unwrap();
+        let f = b.sum_all(q).unwrap();
+        let k = b.real(1e-3).unwrap();
+        let f = b.mul(k, f).unwrap();
+        let f = b.tanh(f).unwrap();
+        b.mul(x, f).unwrap()
+    });
+    assert!(!check(&g, 1e-12).report.fired("matrix/gram-value"));
+    let asked = Options { gram_value: true, ..Options::default() };
+    let r = rewrite(&g, Level::Default, &asked).unwrap();
+    assert!(r.report.fired("matrix/gram-value"), "{}", r.report);
+    let mut rng = Rng(3);
+    let ins: Vec<Array> =
+        g.params().iter().map(|p| random_array(&mut rng, DType::Real, &g.shape(*p).sizes().unwrap())).collect();
+    agree(&run(&g, &ins), &run(&r.graph, &ins), 1e-9, "gram value");
+}
+
+#[test]
+fn branches_in_a_loop_are_rewritten_too() {
+    let o = Origin::default();
+    let m = Ty::real(Shape::of(&[40, 40]));
+    let v = Ty::real(Shape::of(&[40]));
+    let branch = |product: bool| {
+        let mut g = Graph::new();
+        let (a, x) = (g.param(m.clone(), o), g.param(v.clone(), o));
+        let mut b = Build::new(&mut g, o);
+        let out = if product {
+            let aa = b.matmul(a, a).unwrap();
+            b.matmul(aa, x).unwrap()
+        } else {
+            b.tanh(x).unwrap()
+        };
+        g.outputs = vec![out];
+        Arc::new(g)
+    };
+    let g = looped(100, &[40], &[&[40, 40]], |b, x, c| {
+        let s = b.sum_all(x).unwrap();
+        let zero = b.real(0.0).unwrap();
+        let p = b.gt(s, zero).unwrap();
+        let y = b.op(Op::Cond { then: branch(true), other: branch(false) }, &[p, c[0], x]).unwrap();
+        let y = if b.graph.node(y).tys.len() == 1 { b.get(y, 0).unwrap() } else { y };
+        b.tanh(y).unwrap()
+    });
+    let r = check(&g, 1e-10);
+    assert!(r.report.fired("matrix/right"), "{}", r.report);
+}

@@ -25,6 +25,19 @@ pub(crate) fn fold(g: &mut Graph, op: &Op, inputs: &[NodeId], origin: Origin) ->
         }
         (Op::Broadcast(s) | Op::Reshape(s), [a]) if g.shape(*a) == s => Ok(Some(*a)),
         (Op::Reshape(s), [a]) => match &g.node(*a).op {
+            // One element of a literal vector is a constant.
+            Op::Slice { start: Dim::Known(k), len: Dim::Known(1), .. } if s.is_scalar() => {
+                let base = g.node(*a).inputs[0];
+                let Op::Literal(l) = &g.node(base).op else { return Ok(None) };
+                let value = if l.shape.len() == 1 { usize::try_from(*k).ok().and_then(|k| l.data.get(k)) } else { None };
+                match (value, l.dtype) {
+                    (Some(v), dtype) => {
+                        let op = Op::Const(F64::new(*v), dtype);
+                        g.add_plain(op, &[], origin).map(Some)
+                    }
+                    _ => Ok(None),
+                }
+            }
             Op::Reshape(_) => {
                 let inner = g.node(*a).inputs[0];
                 if g.shape(inner).count() == s.count() {

@@ -22,7 +22,8 @@ pub(super) enum Over {
 impl Interp<'_> {
     pub(super) fn eval_list(&mut self, items: &[Expr], env: &Env, span: Span) -> Eval<Value> {
         // A literal of plain numbers becomes one array at once.
-        if items.len() > 4
+        let matrix = items.first().is_some_and(|e| matches!(&*e.kind, ExprKind::List(_)));
+        if (matrix || items.len() > 4)
             && let Some(a) = literal(items)
         {
             return Ok(Value::Num(self.emit(Op::Literal(Arc::new(a)), &[], span)?));

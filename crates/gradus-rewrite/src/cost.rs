@@ -103,7 +103,8 @@ fn matmul(ins: &[&Ty]) -> f64 {
     let inner = dim(Some(*a), ra.saturating_sub(1)).max(1.0);
     let (ca, cb) = (count(a), count(b));
     if ra <= 1 && rb <= 1 {
-        return START + 0.3 * inner;
+        // Operands that are computed must be stored first, where a sum of products would be fused with them.
+        return 2.0 * START + 0.6 * inner;
     }
     if ra <= 1 || rb <= 1 {
         let streamed = if ra > 1 { ca } else { cb };

@@ -103,6 +103,12 @@ fn text(op: &Sop, kids: Vec<String>) -> String {
     }
 }
 
+/// At most a line of it.
+pub fn cut(s: String) -> String {
+    const LONGEST: usize = 100;
+    if s.chars().count() <= LONGEST { s } else { s.chars().take(LONGEST - 1).chain(['…']).collect() }
+}
+
 fn short(v: f64) -> String {
     let s = format!("{v}");
     if s.len() > 9 { format!("{v:.4e}") } else { s }

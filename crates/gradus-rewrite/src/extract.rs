@@ -18,6 +18,7 @@ struct Form {
     kids: Vec<u32>,
     cost: f64,
     by: u16,
+    born: u32,
 }
 
 pub struct Extractor<'s> {
@@ -67,11 +68,11 @@ impl<'s> Extractor<'s> {
                     .map(|n| {
                         let ins: Vec<&Ty> = n.kids.iter().filter_map(|k| g[*k].data.tys.first()).collect();
                         let cost = sop_cost(g.analysis.op(n.op), &ins, &class.data.tys);
-                        Form { op: n.op, kids: n.children().iter().map(|k| of(*k)).collect(), cost, by: n.by }
+                        Form { op: n.op, kids: n.children().iter().map(|k| of(*k)).collect(), cost, by: n.by, born: n.born }
                     })
                     .collect();
-                // What was there comes first, in the order in which ops were met.
-                forms.sort_by(|a, b| (a.by != 0, a.op, &a.kids).cmp(&(b.by != 0, b.op, &b.kids)));
+                // What was there comes first, oldest first: then first forms make no cycle.
+                forms.sort_by(|a, b| (a.by != 0, a.born, a.op, &a.kids).cmp(&(b.by != 0, b.born, b.op, &b.kids)));
                 forms
             })
             .collect();
@@ -178,12 +179,21 @@ impl<'s> Extractor<'s> {
             deps.push(deps_of(self.op(f), f.kids.iter().map(|k| &deps[at[*k as usize] as usize])));
             at[*c as usize] = k as u32;
         }
+        // A value of a loop can only be used inside it.
+        let place = |c: u32| at[c as usize] as usize;
+        if self.roots.iter().any(|r| !deps[place(*r)].is_empty()) {
+            return f64::INFINITY;
+        }
         // Outer loops stand after inner ones.
         let mut runs = vec![1.0f64; loops.len()];
         let most = |d: &Deps, runs: &[f64]| d.iter().map(|l| runs[*l as usize]).fold(1.0, f64::max);
         for (k, c) in order.iter().enumerate().rev() {
             let f = &self.forms[*c as usize][choice[*c as usize] as usize];
             if let Sop::Loop(l) = self.op(f) {
+                let info = &loops[*l as usize];
+                if f.kids.iter().take(info.carries + info.scanned).any(|k| deps[place(*k)].contains(l)) {
+                    return f64::INFINITY;
+                }
                 // A loop that never runs would make deeper work look free.
                 runs[*l as usize] = most(&deps[k], &runs) * loops[*l as usize].trips().max(1.0);
             }
@@ -310,7 +320,7 @@ impl<'s> Extractor<'s> {
             let there = f.by == 0 && key(a.from) != chosen && key(a.to) == chosen;
             if f.by == a.rule + 1 || there {
                 seen.push((a.rule, c));
-                let text = format!("{}  =>  {}", describe::node(g, a.from, 4), describe::chosen(self, choice, c, 4));
+                let text = format!("{}  =>  {}", describe::cut(describe::node(g, a.from, 4)), describe::cut(describe::chosen(self, choice, c, 4)));
                 out.push((a.clone(), text));
             }
         }
@@ -320,7 +330,7 @@ impl<'s> Extractor<'s> {
             if f.by != 0 && !out.iter().any(|(a, _)| a.rule + 1 == f.by) {
                 let id = self.ids[*c as usize];
                 let origin = self.space.origins.get(usize::from(id)).copied().unwrap_or_default();
-                let text = describe::chosen(self, choice, *c, 4);
+                let text = describe::cut(describe::chosen(self, choice, *c, 4));
                 out.push((Applied { rule: f.by - 1, from: id, to: id, origin }, text));
             }
         }

@@ -241,10 +241,8 @@ fn usage(l: &Loop, asked: &[u32]) -> Use {
             work.extend(body.outputs.get(l.carries + k));
         }
     }
-    for k in 0..l.carries {
-        if carries[k] {
-            work.extend(body.outputs.get(k));
-        }
+    for (k, _) in carries.iter().enumerate().filter(|(_, c)| **c) {
+        work.extend(body.outputs.get(k));
     }
     let mut seen = vec![false; body.len()];
     let mut carried: Vec<Option<usize>> = vec![None; body.len()];

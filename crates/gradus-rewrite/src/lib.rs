@@ -93,7 +93,11 @@ fn count(g: &Graph) -> usize {
         .sum()
 }
 
-/// The cheapest equal graph that the rules of this level find.
+/// The cheapest equal graph that the rules of this level find; the graph itself where none is cheaper, or where the search fails
+/// (which the report then says).
+///
+/// # Errors
+/// The graph is not well formed.
 pub fn rewrite(graph: &Graph, level: Level, options: &Options) -> Result<Rewritten, RewriteError> {
     rewrite_run(graph, level, options, 1.0)
 }
@@ -114,15 +118,23 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
         return Ok(Rewritten { graph, report });
     }
     let mut inner = Report::default();
-    let new = improved(graph, level, options, &mut inner)?;
+    let new = improved(graph, level, options, &mut inner).and_then(|new| check(graph, &new).map(|()| new));
+    report.stop = std::mem::take(&mut inner.stop);
+    let new = match new {
+        Ok(new) => new,
+        // The graph at hand is right; that it is not improved is no reason to stop a run.
+        Err(e) => {
+            report.stop.push(("result", Stop::Failed));
+            report.failure = Some(e.to_string());
+            return Ok(Rewritten { graph: graph.clone(), report });
+        }
+    };
     let cost_after = cost::graph_cost(&new);
-    report.stop = inner.stop.clone();
     // The model may say that the search did worse than what was there (rounding of equal costs included).
     if cost_after > cost_before {
         report.stop.push(("result", Stop::Kept));
         return Ok(Rewritten { graph: graph.clone(), report });
     }
-    check(graph, &new)?;
     report.absorb(inner);
     report.cost_after = cost_after;
     report.nodes_after = count(&new);

@@ -43,6 +43,8 @@ pub enum Stop {
     Small,
     /// Rewriting is off, or the result was not better.
     Kept,
+    /// A mistake of the rewriter; the graph is as it was, and `Report::failure` says what happened.
+    Failed,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,12 +61,15 @@ pub struct Report {
     pub nodes_after: usize,
     /// For each phase its name and why it ended.
     pub stop: Vec<(&'static str, Stop)>,
+    /// What went wrong, where something did.
+    pub failure: Option<String>,
 }
 
 impl Report {
     /// Adds what happened in a branch.
     pub(crate) fn absorb(&mut self, other: Report) {
         self.hoisted += other.hoisted;
+        self.failure = self.failure.take().or(other.failure);
         for f in other.fired {
             self.note(f);
         }
@@ -100,6 +105,7 @@ impl fmt::Display for Stop {
             Stop::Nodes => "node limit",
             Stop::Small => "too small to search",
             Stop::Kept => "kept as it was",
+            Stop::Failed => "failed, kept as it was",
         })
     }
 }
@@ -136,6 +142,9 @@ impl fmt::Display for Report {
         if !self.stop.is_empty() {
             let stops: Vec<String> = self.stop.iter().map(|(p, s)| format!("{p}: {s}")).collect();
             writeln!(f, "  search: {}", stops.join(", "))?;
+        }
+        if let Some(e) = &self.failure {
+            writeln!(f, "  please report: {e}")?;
         }
         Ok(())
     }

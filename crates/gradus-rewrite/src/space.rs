@@ -8,12 +8,15 @@ use gradus_ir::{Cumulative, DType, F64, Op, Origin, ReduceOp, Shape, Ty, UnaryOp
 use indexmap::IndexSet;
 use smallvec::SmallVec;
 
-/// A node: an op by number, and classes. `by` says which rule made it (0: it was there) and does not take part in equality.
+/// A node: an op by number, and classes. What follows does not take part in equality.
 #[derive(Clone, Debug)]
 pub struct Enode {
     pub op: u32,
     pub kids: Kids,
+    /// Which rule made it; 0: it was there.
     pub by: u16,
+    /// How many nodes were there before it.
+    pub born: u32,
 }
 
 impl Enode {
@@ -277,7 +280,8 @@ impl Space {
             }
         }
         let n = self.graph.analysis.ops.insert_full(op).0 as u32;
-        let id = self.graph.add(Enode { op: n, kids: Kids::from_slice(kids), by });
+        let born = self.graph.nodes().len() as u32;
+        let id = self.graph.add(Enode { op: n, kids: Kids::from_slice(kids), by, born });
         let ids = self.graph.nodes().len();
         self.origins.resize(ids.max(self.origins.len()), origin);
         Some(id)

@@ -96,12 +96,14 @@ fn transpose_sum(v: &dyn View, id: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     vec![lin(terms, constant)]
 }
 
+type Factors = Vec<(Id, i32)>;
+
 /// Scalar factors of a class, and the rest of it.
-fn scalars(v: &dyn View, id: Id) -> Option<(Vec<(Id, i32)>, Vec<(Id, i32)>)> {
+fn scalars(v: &dyn View, id: Id) -> Option<(Factors, Factors)> {
     let shape = v.fact(id).shape().clone();
     first(v, id, |op, kids| {
         let Sop::Prod(_) = op else { return None };
-        let (s, rest): (Vec<_>, Vec<_>) =
+        let (s, rest): (Factors, Factors) =
             as_product(op, kids, v)?.into_iter().partition(|(k, _)| v.fact(*k).shape().is_scalar());
         let mut whole = Shape::scalar();
         for (k, _) in &rest {

@@ -22,6 +22,7 @@ impl Interp<'_> {
                     _ => Vec::new(),
                 };
                 return Err(Diagnostic::error("E3033", name.span, format!("this solution has no `{}` to certify", name.name))
+                .at("not measured")
                     .note(format!("it has {}", if have.is_empty() { "none".to_string() } else { have.join(", ") }))
                     .into());
             };
@@ -58,6 +59,7 @@ impl Interp<'_> {
 
 fn not_a_condition(span: Span) -> crate::value::Stop {
     Diagnostic::error("E3034", span, "a certificate is a comparison of a measured quantity: `kkt <= 1e-8`")
+        .at("not of that form")
         .help("quantities are `gap`, `kkt`, `feasible` and `value`")
         .into()
 }

@@ -189,6 +189,7 @@ impl Interp<'_> {
     fn request(&mut self, d: &DataDecl, e: &Expr, dtype: DType, rank: usize, env: &Env) -> Eval<DataRequest> {
         let bad = |span: Span, text: &str| {
             Diagnostic::error("E6003", span, text.to_string())
+            .at("the source of the data")
                 .help("sources are `csv(\"f.csv\", columns = 0..3)`, `npy(\"f.npy\")` and `npz(\"f.npz\", \"name\")`")
         };
         let ExprKind::Call(callee, args) = &*e.kind else { return Err(bad(e.span, "data comes from a file").into()) };

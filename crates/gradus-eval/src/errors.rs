@@ -25,6 +25,16 @@ fn verb(op: &str) -> String {
 
 /// A diagnostic for an op that could not be built. `operands` are the spans of the op's inputs, as far as they are known.
 pub fn from_ir(e: &IrError, span: Span, operands: &[Span]) -> Diagnostic {
+    from_ir_named(e, span, operands, &[])
+}
+
+/// Like `from_ir`; `names` are the texts of the operands, for advice that can be copied.
+pub fn from_ir_named(e: &IrError, span: Span, operands: &[Span], names: &[String]) -> Diagnostic {
+    // Long operands are better left as letters.
+    let name = |k: usize, letter: &str| match names.get(k) {
+        Some(n) if n.len() <= 24 && n.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '\'' | '[' | ']')) => n.clone(),
+        _ => letter.to_string(),
+    };
     let blame = |mut d: Diagnostic, tys: &[&Ty]| -> Diagnostic {
         for (s, t) in operands.iter().zip(tys) {
             d = d.label(*s, format!("this is `{t}`"));
@@ -43,12 +53,12 @@ pub fn from_ir(e: &IrError, span: Span, operands: &[Span]) -> Diagnostic {
             };
             let d = Diagnostic::error("E2001", span, format!("{what} `{left}` and `{right}`"))
                 .at(format!("{}: axis {axis} is `{left_dim}` on the left and `{right_dim}` on the right", verb(op)));
-            stretch_help(blame(d, &[left, right]), left, right, operands)
+            stretch_help(blame(d, &[left, right]), left, right, [name(0, "v"), name(1, "v")])
         }
         IrError::Contract { left, right, left_dim, right_dim } => {
             let d = Diagnostic::error("E2002", span, format!("cannot form `{left} @ {right}`"))
                 .at(format!("the inner lengths `{left_dim}` and `{right_dim}` differ"));
-            contract_help(blame(d, &[left, right]), left, right)
+            contract_help(blame(d, &[left, right]), left, right, [name(0, "a"), name(1, "b")])
         }
         IrError::Operand { op, index, found, expected } => {
             let at = operands.get(*index).copied().unwrap_or(span);
@@ -82,8 +92,12 @@ pub fn from_ir(e: &IrError, span: Span, operands: &[Span]) -> Diagnostic {
         }
         IrError::Range { found, axis, from, to, .. } => {
             let len = found.shape.dims().get(*axis).map(Dim::to_string).unwrap_or_default();
-            Diagnostic::error("E2006", span, format!("{from}..{to} leaves axis {axis} of `{found}`"))
-                .at(format!("the axis has length {len}; indices count from 0"))
+            // One position is asked for as a slice of one; a negative one was counted from the end and is still before the start.
+            let what = match (from.known(), to.known()) {
+                (Some(a), Some(b)) if b == a + 1 => format!("index {a} is outside axis {axis} of `{found}`"),
+                _ => format!("{from}..{to} leaves axis {axis} of `{found}`"),
+            };
+            Diagnostic::error("E2006", span, what).at(format!("the axis has length {len}; indices count from 0"))
         }
         IrError::Mismatch { op, what, left, right } => blame(
             Diagnostic::error("E2007", span, format!("{}: {what}", verb(op)))
@@ -95,17 +109,18 @@ pub fn from_ir(e: &IrError, span: Span, operands: &[Span]) -> Diagnostic {
     }
 }
 
-fn stretch_help(d: Diagnostic, left: &Ty, right: &Ty, operands: &[Span]) -> Diagnostic {
+fn stretch_help(d: Diagnostic, left: &Ty, right: &Ty, [l, r]: [String; 2]) -> Diagnostic {
     // A vector against a matrix whose rows it fits: the usual slip.
     let fits = |m: &Ty, v: &Ty| m.shape.rank() == 2 && v.shape.rank() == 1 && m.shape.dims().first() == v.shape.dims().first();
-    if fits(left, right) {
-        return match operands.get(1) {
-            Some(_) => d.help("to use the vector on every column, give it a column shape: `v[:, None]`"),
-            None => d.help("give the vector a column shape with `v[:, None]`"),
-        };
-    }
-    if fits(right, left) {
-        return d.help("to use the vector on every column, give it a column shape: `v[:, None]`");
+    let vector = if fits(left, right) {
+        Some(r)
+    } else if fits(right, left) {
+        Some(l)
+    } else {
+        None
+    };
+    if let Some(v) = vector {
+        return d.help(format!("to use the vector on every column, give it a column shape: `{v}[:, None]`"));
     }
     let flipped = left.shape.rank() == 2
         && right.shape.rank() == 2
@@ -116,12 +131,11 @@ fn stretch_help(d: Diagnostic, left: &Ty, right: &Ty, operands: &[Span]) -> Diag
     d.note("shapes combine when they are equal, when one is a scalar, or when one is the trailing part of the other")
 }
 
-fn contract_help(d: Diagnostic, left: &Ty, right: &Ty) -> Diagnostic {
+fn contract_help(d: Diagnostic, left: &Ty, right: &Ty, [a, b]: [String; 2]) -> Diagnostic {
     let (l, r) = (left.shape.dims(), right.shape.dims());
     match (l, r) {
-        ([a, _], [b, ..]) if a == b => d.help("transpose the left factor: `A' @ b`"),
-        ([.., a], [_, b]) if a == b => d.help("transpose the right factor: `a @ B'`"),
-        ([_, a], [b]) if a != b && r.len() == 1 && l.first() == Some(b) => d.help("transpose the matrix: `A' @ b`"),
+        ([rows, _], [n, ..]) if rows == n => d.help(format!("transpose the left factor: `{a}' @ {b}`")),
+        ([.., k], [_, n]) if k == n => d.help(format!("transpose the right factor: `{a} @ {b}'`")),
         _ => d,
     }
 }

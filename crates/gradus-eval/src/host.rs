@@ -9,6 +9,9 @@ pub trait Engine {
     /// The outputs of a graph whose shapes are all known. `inputs` are in parameter order.
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
 
+    /// The same without rewriting: for what is measured once and must not share a form with what it measures.
+    fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
+
     /// The graph with a few exactly equal, numerically safer forms (log-sum-exp, softplus, …), for differentiation.
     fn stabilise(&mut self, graph: &Graph) -> Graph;
 

@@ -1,7 +1,7 @@
 //! The interpreter's state and its ground operations: emitting ops, forcing values, types of numbers.
 
 use crate::env::Env;
-use crate::errors::from_ir;
+use crate::errors::{from_ir, from_ir_named};
 use crate::host::{Event, Fault, Host};
 use crate::modules::ModuleScope;
 use crate::tracer::{Region, Tracer};
@@ -114,7 +114,13 @@ impl<'h> Interp<'h> {
 
     /// Like `emit`; `operands` are the spans that a shape error blames.
     pub fn emit_blaming(&mut self, op: Op, inputs: &[Num], span: Span, operands: &[Span]) -> Eval<Num> {
-        self.tracer.emit(op, inputs).map_err(|e| Stop::from(from_ir(&e, span, operands)))
+        match self.tracer.emit(op, inputs) {
+            Ok(n) => Ok(n),
+            Err(e) => {
+                let names: Vec<String> = operands.iter().map(|s| self.text_at(*s).unwrap_or_default().to_string()).collect();
+                Err(from_ir_named(&e, span, operands, &names).into())
+            }
+        }
     }
 
     pub fn ty(&self, n: Num) -> Ty {
@@ -191,6 +197,15 @@ impl<'h> Interp<'h> {
 
     /// Compute session values now, in one run. In check mode this is a mistake of the caller.
     pub fn force_all(&mut self, nums: &[Num]) -> Eval<Vec<Array>> {
+        self.force_by(nums, false)
+    }
+
+    /// Like `force_all`, without rewriting: for measurements.
+    pub fn force_as_written(&mut self, nums: &[Num]) -> Eval<Vec<Array>> {
+        self.force_by(nums, true)
+    }
+
+    fn force_by(&mut self, nums: &[Num], as_written: bool) -> Eval<Vec<Array>> {
         let span = self.origin_span();
         let internal = |t: &str| Stop::from(Diagnostic::error("E9002", span, format!("internal error: {t}")));
         if self.mode == Mode::Check {
@@ -214,7 +229,9 @@ impl<'h> Interp<'h> {
                 let title = self.text_at(span).unwrap_or("value").lines().next().unwrap_or_default().to_string();
                 self.stage("ir", &title, &graph);
             }
-            let outs = match self.host.engine().run(&graph, &inputs) {
+            let engine = self.host.engine();
+            let ran = if as_written { engine.run_as_written(&graph, &inputs) } else { engine.run(&graph, &inputs) };
+            let outs = match ran {
                 Ok(outs) => outs,
                 Err(fault) => return Err(self.fault(fault)),
             };

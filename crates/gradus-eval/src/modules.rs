@@ -219,7 +219,8 @@ impl Interp<'_> {
                 let (file, text) = self
                     .host
                     .script(path, from)
-                    .map_err(|e| Stop::from(Diagnostic::error("E6001", *at, format!("cannot read `{path}`: {e}"))))?;
+                    .map_err(|e| Stop::from(Diagnostic::error("E6001", *at, format!("cannot read `{path}`: {e}"))
+                .at("used here")))?;
                 if let Some(k) = self.modules.iter().position(|m| m.file == file) {
                     (k, None, *at)
                 } else {

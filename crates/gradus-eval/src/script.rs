@@ -215,6 +215,7 @@ impl Interp<'_> {
         for n in &leaves {
             if self.ty(*n).dtype != DType::Bool {
                 return Err(Diagnostic::error("E1201", e.span, format!("`assert` needs a truth value, found `{}`", self.ty(*n)))
+                    .at("neither true nor false")
                     .help("compare: `assert x <= 1e-8`")
                     .into());
             }

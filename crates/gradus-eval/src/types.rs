@@ -189,7 +189,8 @@ impl Interp<'_> {
     pub fn dim_of(&mut self, e: &Expr, env: &Env) -> Eval<Dim> {
         let v = self.eval(e, env)?;
         let Value::Num(n) = v else {
-            return Err(Diagnostic::error("E2011", e.span, format!("a dimension must be an integer, found {}", v.kind())).into());
+            return Err(Diagnostic::error("E2011", e.span, format!("a dimension must be an integer, found {}", v.kind()))
+                .at(format!("this is {}", v.kind())).into());
         };
         match self.static_dim(n)? {
             Some(d) if d.known().is_none_or(|k| k >= 0) => Ok(d),
@@ -255,7 +256,9 @@ impl Interp<'_> {
     fn declared_type(&mut self, name: &str, dims: &[Expr], env: &Env, span: Span) -> Eval<TypeTree> {
         let v = self.lookup(name, env, span)?;
         let Value::Type(t) = v else {
-            return Err(Diagnostic::error("E1204", span, format!("`{name}` is {}, not a type", v.kind())).into());
+            return Err(Diagnostic::error("E1204", span, format!("`{name}` is {}, not a type", v.kind()))
+            .at("a type is needed here")
+            .help("write `real[n]`, or declare one by `type`").into());
         };
         let t = if dims.is_empty() {
             t
@@ -279,6 +282,7 @@ impl Interp<'_> {
     pub fn expand_type(&mut self, t: &Arc<TypeValue>, span: Span) -> Eval<TypeTree> {
         if t.args.len() < t.decl.params.len() {
             return Err(Diagnostic::error("E1205", span, format!("`{}` needs its parameters", t.decl.name.name))
+                .at("given without them")
                 .help(format!("write `{}[…]`", t.decl.name.name))
                 .into());
         }
@@ -352,6 +356,7 @@ impl Interp<'_> {
                         span,
                         format!("{} names for {} values", parts.len(), items.len()),
                     )
+                    .at(format!("{} values", items.len()))
                     .label(*at, format!("{} names", parts.len()))
                     .into());
                 }

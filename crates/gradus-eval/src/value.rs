@@ -7,7 +7,7 @@ use crate::solve::prox::ProxFn;
 use crate::solve::region_fn::RegionFn;
 use gradus_ir::NodeId;
 use gradus_syntax::ast;
-use gradus_syntax::{Diagnostic, Span};
+use gradus_syntax::{Diagnostic, Label, Span};
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,6 +23,24 @@ pub enum Stop {
 }
 
 pub type Eval<T> = Result<T, Stop>;
+
+/// Call sites that one complaint lists at most; recursion has no end otherwise.
+const MOST_CALLS: usize = 50;
+
+impl Stop {
+    /// Remember the call that led here, unless the complaint points at that call already.
+    pub fn called_from(mut self, name: &str, call: Span) -> Stop {
+        if let Stop::Diagnostic(d) = &mut self {
+            let at = d.primary.span;
+            let seen = at.file == call.file && call.start <= at.start && at.end <= call.end;
+            if !seen && call.file.0 != 0 && d.trace.len() < MOST_CALLS {
+                let text = if name.is_empty() { "called".to_string() } else { format!("`{name}` is called") };
+                d.trace.push(Label { span: call, text });
+            }
+        }
+        self
+    }
+}
 
 impl From<Diagnostic> for Stop {
     fn from(d: Diagnostic) -> Stop {

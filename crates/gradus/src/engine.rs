@@ -28,7 +28,7 @@ pub struct CpuEngine {
     pub timings: Timings,
     /// Stage texts since they were last taken.
     pub texts: Vec<(&'static str, String)>,
-    plans: HashMap<u128, Entry>,
+    plans: HashMap<(u128, bool), Entry>,
     clock: u64,
 }
 
@@ -50,8 +50,8 @@ impl CpuEngine {
         }
     }
 
-    fn compile(&mut self, graph: &Graph) -> Result<Executor, Fault> {
-        let (level, wanted) = (self.level, self.wanted);
+    fn compile(&mut self, graph: &Graph, level: Level) -> Result<Executor, Fault> {
+        let wanted = self.wanted;
         let texts = &mut self.texts;
         let rewritten = self.timings.time(Stage::Rewrite, |_| -> Result<Graph, Fault> {
             let done = crate::rewriting::rewrite(graph, level)
@@ -84,16 +84,15 @@ impl CpuEngine {
             }
         }
     }
-}
 
-impl Engine for CpuEngine {
-    fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
-        let key = hash::structure(graph);
+    fn run_at(&mut self, level: Level, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+        // A plan belongs to a graph and the level it was rewritten at.
+        let key = (hash::structure(graph), level == Level::Off);
         self.clock += 1;
         if self.plans.contains_key(&key) {
             self.timings.reused += 1;
         } else {
-            let executor = self.compile(graph)?;
+            let executor = self.compile(graph, level)?;
             self.make_room(executor.plan().peak_bytes());
             self.plans.insert(key, Entry { executor, used: self.clock });
         }
@@ -103,6 +102,16 @@ impl Engine for CpuEngine {
         entry.used = self.clock;
         let control = &self.control;
         self.timings.time(Stage::Exec, |_| entry.executor.run(inputs, control)).map_err(fault)
+    }
+}
+
+impl Engine for CpuEngine {
+    fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+        self.run_at(self.level, graph, inputs)
+    }
+
+    fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+        self.run_at(Level::Off, graph, inputs)
     }
 
     fn stabilise(&mut self, graph: &Graph) -> Graph {

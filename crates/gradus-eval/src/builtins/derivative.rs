@@ -34,11 +34,15 @@ impl Interp<'_> {
             }
             GradError::NotScalar { ty, .. } => {
                 Diagnostic::error("E2016", span, format!("a gradient needs a scalar function, this one gives `{ty}`"))
+                    .at("the derivative is taken here")
                     .help("sum or average the result, or take `jacobian(f)(x)`")
                     .into()
             }
             GradError::NotReal { ty, .. } => {
-                Diagnostic::error("E1218", span, format!("no derivative by a value of type `{ty}`")).help("convert it with `to_real(…)`").into()
+                // Arguments are made real before a derivative is taken, so a script cannot come here.
+                Diagnostic::error("E9001", span, format!("internal error while building: a derivative by a value of type `{ty}`"))
+                    .note("this is a mistake of Gradus, not of the script; please report it with the script")
+                    .into()
             }
             GradError::Ir(e) => from_ir(&e, span, &[]).into(),
         }
@@ -122,7 +126,8 @@ impl Interp<'_> {
         if !fits {
             let found = self.type_tree(v, span)?.describe();
             let want = self.type_tree(&t.input, span)?.describe();
-            return Err(Diagnostic::error("E2017", span, format!("the direction is `{found}`, the point `{want}`")).into());
+            return Err(Diagnostic::error("E2017", span, format!("the direction is `{found}`, the point `{want}`"))
+                .at(format!("this should be `{want}`")).into());
         }
         leaves.into_iter().map(|n| if self.ty(n).dtype == DType::Real { Ok(n) } else { self.un(UnaryOp::ToReal, n, span) }).collect()
     }

@@ -29,7 +29,8 @@ pub(super) fn dims(s: &mut Interp<'_>, args: &[CallArg]) -> Eval<Shape> {
         let n = s.num(&a.value, a.span)?;
         match s.static_dim(n)? {
             Some(d) if d.known().is_none_or(|k| k >= 0) => shape.0.push(d),
-            Some(d) => return Err(Diagnostic::error("E2011", a.span, format!("a dimension cannot be {d}")).into()),
+            Some(d) => return Err(Diagnostic::error("E2011", a.span, format!("a dimension cannot be {d}"))
+                .at("lengths are at least 0").into()),
             None => {
                 return Err(Diagnostic::error("E2011", a.span, "a dimension must be an integer that is known before the run")
                     .at("this depends on the run")

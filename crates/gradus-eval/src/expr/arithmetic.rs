@@ -192,7 +192,8 @@ impl Interp<'_> {
                 Value::Rule(q) => q.clone(),
                 Value::Fn(f) if f.name() == "project" => Arc::new(RuleValue::Project),
                 other => {
-                    return Err(Diagnostic::error("E1209", b.span, format!("a rule can be followed by a rule or `project`, found {}", other.kind())).into());
+                    return Err(Diagnostic::error("E1209", b.span, format!("a rule can be followed by a rule or `project`, found {}", other.kind()))
+                .at(format!("this is {}", other.kind())).into());
                 }
             };
             let mut parts = Vec::new();

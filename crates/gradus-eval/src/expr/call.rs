@@ -51,7 +51,7 @@ impl Interp<'_> {
                     self.call_guard(span)?;
                     let out = self.call_closure(name, params, ret.as_ref(), body, env, args, span);
                     self.calls -= 1;
-                    out
+                    out.map_err(|e| e.called_from(name, span))
                 }
                 Function::Builtin(b) => self.call_builtin(b, args, span),
                 Function::Native { call, .. } => call(self, args, span),
@@ -206,7 +206,9 @@ impl Interp<'_> {
 
     fn apply_set(&mut self, s: &Arc<SetValue>, args: &[CallArg], span: Span) -> Eval<Value> {
         let SetKind::Declared { decl, env, .. } = &s.kind else {
-            return Err(Diagnostic::error("E1210", span, "this set takes no parameters").into());
+            return Err(Diagnostic::error("E1210", span, "this set takes no parameters")
+                .at("called with arguments here")
+                .help("use it as it is, without `(…)`").into());
         };
         // A dimension of the element may be left out: the element will tell.
         let dims: Vec<String> = element_dims(decl);
@@ -277,7 +279,9 @@ impl Interp<'_> {
 
     fn apply_rule_args(&mut self, r: &Arc<RuleValue>, args: &[CallArg], span: Span) -> Eval<Value> {
         let RuleValue::Declared { decl, env, .. } = &**r else {
-            return Err(Diagnostic::error("E1211", span, "a combined rule takes no arguments").into());
+            return Err(Diagnostic::error("E1211", span, "a combined rule takes no arguments")
+                .at("called with arguments here")
+                .help("give arguments to the rules it is made of").into());
         };
         // Settings of the driver (`steps`, `tol`) may stand among the rule's own parameters.
         let own = |n: &str| decl.params.iter().any(|p| &*p.name.name == n);

@@ -81,7 +81,9 @@ impl Interp<'_> {
                     .help("loop over a range: `0..n`")
                     .into()),
             },
-            other => Err(Diagnostic::error("E1215", e.span, format!("cannot loop over {}", other.kind())).into()),
+            other => Err(Diagnostic::error("E1215", e.span, format!("cannot loop over {}", other.kind()))
+                .at(format!("this is {}", other.kind()))
+                .help("loop over an array, a list or a range `0..n`").into()),
         }
     }
 

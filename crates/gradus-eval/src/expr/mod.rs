@@ -91,6 +91,7 @@ impl Interp<'_> {
             ExprKind::Optimize(o) => self.eval_optimize(o, env, e.span),
             ExprKind::Find(f) => self.eval_find(f, env, e.span),
             ExprKind::Fix(_) => Err(Diagnostic::error("E5002", e.span, "`fix` is not in this release")
+                .at("a fixed point")
                 .help("iterate with `while … from x = x0 upto n { … }`")
                 .into()),
             ExprKind::Expect(x) => self.eval_expect(x, env, e.span),
@@ -100,6 +101,8 @@ impl Interp<'_> {
                 e.span,
                 format!("`{} …` only has a meaning in an `until` clause", name.name),
             )
+            .at("a budget stands alone there, or between `and` and `or`")
+            .help(format!("compare instead: `{} >= …`", name.name))
             .into()),
             ExprKind::Error => Err(Stop::Poisoned),
         }

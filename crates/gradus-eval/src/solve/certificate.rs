@@ -216,7 +216,8 @@ impl Interp<'_> {
 /// The functions that a certificate is asked for: a traced smooth part and a proxable part.
 fn parts(s: &mut Interp<'_>, f: &CallArg, h: Option<&CallArg>) -> Eval<(RegionFn, Arc<ProxFn>)> {
     let Value::Fn(func) = &f.value else {
-        return Err(Diagnostic::error("E3032", f.span, format!("a certificate needs an objective, found {}", f.value.kind())).into());
+        return Err(Diagnostic::error("E3032", f.span, format!("a certificate needs an objective, found {}", f.value.kind()))
+                .at(format!("this is {}", f.value.kind())).into());
     };
     let Function::Region(r) = &**func else {
         return Err(Diagnostic::error("E3032", f.span, "a certificate needs the objective that a method was given").into());
@@ -242,7 +243,8 @@ fn parts(s: &mut Interp<'_>, f: &CallArg, h: Option<&CallArg>) -> Eval<(RegionFn
             Arc::new(ProxFn { tree: r.tree.clone(), parts: vec![p] })
         }
         Some((other, at)) => {
-            return Err(Diagnostic::error("E3032", at, format!("expected a term or a set, found {}", other.kind())).into());
+            return Err(Diagnostic::error("E3032", at, format!("expected a term or a set, found {}", other.kind()))
+                .at(format!("this is {}", other.kind())).into());
         }
     };
     Ok((r.clone(), h))

@@ -93,12 +93,12 @@ impl Interp<'_> {
         if !split.prox.is_zero() {
             return Ok(());
         }
-        let word = if p.sense == Sense::Min { "below" } else { "above" };
+        let (word, sign) = if p.sense == Sense::Min { ("below", "negative") } else { ("above", "positive") };
         if facts.is_quadratic() && !facts.is_convex() && self.at_session() && self.bends_down(split, p.span)? {
             return Err(Diagnostic::error(
                 "E3025",
                 p.objective.span,
-                format!("the quadratic objective is unbounded {word}: its Hessian has a negative eigenvalue"),
+                format!("the quadratic objective is unbounded {word}: its Hessian has a {sign} eigenvalue"),
             )
             .at("along that direction it improves without end")
             .help("restrict the unknown to a bounded set, or add a penalty")
@@ -134,18 +134,22 @@ impl Interp<'_> {
         let Runner::Method(m) = runner else {
             if !p.constraints.is_empty() {
                 return Err(Diagnostic::error("E3027", at, format!("a rule (`{name}`) cannot handle `subject to`"))
+                    .at("this knows no constraints")
                     .help("use `augmented_lagrangian`, or put the constraint into the unknown's set")
                     .into());
             }
             if let Some(s) = &p.set
                 && !s.can_project()
             {
-                return Err(Diagnostic::error("E3005", at, format!("no projection is known for `{}`", s.describe())).into());
+                return Err(Diagnostic::error("E3005", at, format!("no projection is known for `{}`", s.describe()))
+                    .at(format!("`{name}` projects onto it"))
+                    .help("state one of the two as a constraint: `subject to x in …`")
+                    .into());
             }
             return Ok(());
         };
         let form = &m.decl.form;
-        let d = |code: &'static str, text: String| Diagnostic::error(code, at, text).label(m.decl.name.span, "declared here");
+        let d = |code: &'static str, text: String| Diagnostic::error(code, at, text).at("chosen here").label(m.decl.name.span, "declared here");
         if split.stochastic {
             return Err(d("E3028", format!("`{name}` needs exact gradients, this objective draws minibatches"))
                 .help("use a rule: `by adam(lr = 1e-3, steps = 1000)`")
@@ -173,13 +177,16 @@ impl Interp<'_> {
         if form.prox.is_some()
             && let Some((span, why)) = split.prox.obstacle()
         {
-            return Err(Diagnostic::error("E3009", span, why).label(at, format!("`{name}` needs a proximal operator")).into());
+            return Err(Diagnostic::error("E3009", span, why).at("this part").label(at, format!("`{name}` needs a proximal operator")).into());
         }
         if form.set.is_some()
             && let Some(s) = &p.set
             && !s.can_project()
         {
-            return Err(Diagnostic::error("E3005", at, format!("no projection is known for `{}`", s.describe())).into());
+            return Err(Diagnostic::error("E3005", at, format!("no projection is known for `{}`", s.describe()))
+                    .at(format!("`{name}` projects onto it"))
+                    .help("state one of the two as a constraint: `subject to x in …`")
+                    .into());
         }
         for (who, wanted) in &m.decl.requires {
             let smooth_part = who.name == form.smooth.name;
@@ -222,6 +229,7 @@ impl Interp<'_> {
         let sense = if p.sense == Sense::Max && word == "convex" { "concave (it is maximized)" } else { word };
         if !smooth_part {
             return Diagnostic::error(code, at, format!("`{name}` needs a {word} term"))
+                .at("asked for here")
                 .note(format!("`{}` is not declared {word}", split.prox.describe()))
                 .into();
         }

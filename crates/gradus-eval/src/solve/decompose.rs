@@ -112,7 +112,10 @@ impl Interp<'_> {
                 match k.checked_sub(own + 1).and_then(|k| region.captures.get(k)) {
                     Some(n) => args.push(*n),
                     None => {
-                        return Err(Diagnostic::error("E3014", p.objective.span, "a term's parameter depends on the unknown").into());
+                        return Err(Diagnostic::error("E3014", p.objective.span, "a term's parameter depends on the unknown")
+                            .at("a term in here is given the unknown twice")
+                            .help("a term depends on the unknown through its first argument only; its parameters are constants or data")
+                            .into());
                     }
                 }
             }

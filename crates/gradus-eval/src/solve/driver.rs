@@ -39,6 +39,10 @@ pub struct Request {
     pub span: Span,
 }
 
+fn within(part: Span, whole: Span) -> bool {
+    part.file == whole.file && whole.start <= part.start && part.end <= whole.end
+}
+
 impl Interp<'_> {
     pub(crate) fn eval_solve(&mut self, s: &Arc<Solve>, env: &Env, span: Span, name: Option<Arc<str>>) -> Eval<Value> {
         let p = self.eval(&s.problem, env)?;
@@ -61,6 +65,7 @@ impl Interp<'_> {
                 With::Setting(n, _) | With::Inner(n, _) => (n.name.clone(), n.span),
             };
             return Err(Diagnostic::error("E3022", at, format!("`with {what}` is not in this release"))
+                .at("this setting")
                 .help("give settings to the method itself: `by adam(steps = 500)`")
                 .into());
         }
@@ -73,7 +78,14 @@ impl Interp<'_> {
             trace,
             span,
         };
-        self.solve(&request, name)
+        let outcome = self.solve(&request, name);
+        // A complaint inside the library, or about a problem declared elsewhere, says which solve met it.
+        outcome.map_err(|e| match e {
+            Stop::Diagnostic(d) if !d.labels.iter().any(|l| within(l.span, span)) && !within(d.primary.span, span) => {
+                Stop::Diagnostic(Box::new(d.label(span, "in this solve")))
+            }
+            other => other,
+        })
     }
 
     pub fn as_problem(&mut self, p: &Value, span: Span) -> Eval<Arc<Problem>> {

@@ -24,7 +24,8 @@ impl Interp<'_> {
             return Err(not_yet(set.span, "`find` over a set that is no interval (a variational inequality)"));
         };
         let [lo, hi] = ends.as_slice() else {
-            return Err(Diagnostic::error("E5004", set.span, "a bracket has two ends: `(lo, hi)`").into());
+            return Err(Diagnostic::error("E5004", set.span, "a bracket has two ends: `(lo, hi)`")
+                .at("these are not two").into());
         };
         let (a, b) = (self.eval(lo, env)?, self.eval(hi, env)?);
         let (a, b) = (self.num(&a, lo.span)?, self.num(&b, hi.span)?);

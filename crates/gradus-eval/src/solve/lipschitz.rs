@@ -86,7 +86,8 @@ pub(crate) fn lipschitz(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eva
     let v = s.one_arg(args, "lipschitz", span)?;
     let at = args.first().map(|a| a.span).unwrap_or(span);
     let Value::Fn(f) = &v else {
-        return Err(Diagnostic::error("E3032", at, format!("`lipschitz` needs an objective, found {}", v.kind())).into());
+        return Err(Diagnostic::error("E3032", at, format!("`lipschitz` needs an objective, found {}", v.kind()))
+            .at(format!("this is {}", v.kind())).into());
     };
     let Function::Region(r) = &**f else {
         return Err(Diagnostic::error("E3032", at, "`lipschitz` needs the objective that a method was given").into());
@@ -104,9 +105,17 @@ pub(crate) fn lipschitz(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eva
     }
     match s.curvature_bound(&r, &x, span)? {
         Some(n) => Ok(Value::Num(n)),
-        None => Err(Diagnostic::error("E3035", at, "no Lipschitz constant of this gradient is known")
+        // The objective is the culprit, not the line of the library that asks.
+        None => Err(Diagnostic::error("E3035", objective_span(&r).unwrap_or(at), "no Lipschitz constant of this gradient is known")
             .at("neither quadratic nor a sum of known functions of affine maps")
             .help("give it (`L = …`), or use a method with a line search: `proximal_gradient`, `lbfgs`")
             .into()),
     }
+}
+
+/// Where the script writes the value of a region.
+fn objective_span(r: &crate::solve::region_fn::RegionFn) -> Option<Span> {
+    let out = *r.graph.outputs.first()?;
+    let origin = r.graph.node(out).origin;
+    (origin.file != 0).then(|| crate::interp::span_of(origin))
 }

@@ -147,9 +147,8 @@ impl Interp<'_> {
                             let v = s.eval(e, &env)?;
                             env = env.bind(name.name.clone(), v);
                         }
-                        StepStmt::Step(e) => {
-                            return Err(Diagnostic::error("E3018", e.span, "`step e` belongs to a rule; a method assigns its states").into());
-                        }
+                        // The parser has complained of it.
+                        StepStmt::Step(_) => return Err(Stop::Poisoned),
                     }
                 }
                 let mut stop: Option<Num> = None;
@@ -190,7 +189,9 @@ impl Interp<'_> {
         let Value::Num(n) = v else { return Ok(Dim::Known(default)) };
         match self.static_dim(n)? {
             Some(d) if d.known().is_none_or(|k| k >= 1) => Ok(d),
-            _ => Err(Diagnostic::error("E3019", span, "`steps` must be a positive integer known before the run").into()),
+            _ => Err(Diagnostic::error("E3019", span, "`steps` must be a positive integer known before the run")
+                .at("in this solve")
+                .into()),
         }
     }
 
@@ -424,6 +425,7 @@ impl Interp<'_> {
                 Some(n) => Value::Num(n),
                 None => {
                     return Err(Diagnostic::error("E3020", at, "no duality gap is known for this problem")
+                        .at("a gap needs a convex objective made of parts with known conjugates")
                         .help("stop on `kkt < …` instead")
                         .into());
                 }
@@ -447,11 +449,8 @@ impl Interp<'_> {
                     Some(("ms", _)) => 1e-3,
                     Some(("min", _)) => 60.0,
                     Some(("h", _)) => 3600.0,
-                    Some((other, at)) => {
-                        return Err(Diagnostic::error("E1302", at, format!("`{other}` is no unit of time"))
-                            .help("use ms, s, min or h")
-                            .into());
-                    }
+                    // The parser takes no other unit.
+                    Some(_) => return Err(Stop::Poisoned),
                 };
                 let f = Value::Num(self.real(factor)?);
                 let a = self.arith(BinaryOp::Mul, &a, &f, e.span, e.span, e.span)?;

@@ -133,7 +133,8 @@ impl Interp<'_> {
         match &s.kind {
             SetKind::Declared { decl, .. } => match self.set_oracle(s, "project", v, span)? {
                 Some(p) => Ok(p),
-                None => Err(Diagnostic::error("E3005", span, format!("the set `{}` has no projection", decl.name.name)).into()),
+                None => Err(Diagnostic::error("E3005", span, format!("the set `{}` has no projection", decl.name.name))
+                .at("a projection is needed here").into()),
             },
             SetKind::Interval(lo, hi) => {
                 let m = self.arith(BinaryOp::Max, v, lo, span, span, span)?;
@@ -307,7 +308,9 @@ impl Interp<'_> {
                 let v = self.eval(&decl.body, &scope)?;
                 let n = self.num(&v, span)?;
                 if !self.ty(n).shape.is_scalar() {
-                    return Err(Diagnostic::error("E3008", span, format!("the term `{}` must give a scalar", decl.name.name)).into());
+                    return Err(Diagnostic::error("E3008", span, format!("the term `{}` must give a scalar", decl.name.name))
+                .at("this gives an array")
+                .help("a term is one number: sum it, as in `sum(abs(x))`").into());
                 }
                 Ok(n)
             }
@@ -435,7 +438,9 @@ pub(crate) fn prox(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Val
         Value::Prox(p) => s.prox_apply(p, &v.value, step, span),
         Value::Term(term) => s.term_prox(term, &v.value, step, span),
         Value::Set(set) => s.project(set, &v.value, span),
-        other => Err(Diagnostic::error("E3010", h.span, format!("`prox` takes a term, found {}", other.kind())).into()),
+        other => Err(Diagnostic::error("E3010", h.span, format!("`prox` takes a term, found {}", other.kind()))
+                .at(format!("this is {}", other.kind()))
+                .help("for example `prox(norm1, v, t)`").into()),
     }
 }
 
@@ -449,7 +454,9 @@ pub(crate) fn conjugate(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eva
         let v = i.one_arg(args, "the conjugate", span)?;
         match i.term_conjugate(&t, &v, span)? {
             Some(c) => i.call_values(&c, &[v], span),
-            None => Err(Diagnostic::error("E3011", span, format!("the term `{}` declares no conjugate", t.describe())).into()),
+            None => Err(Diagnostic::error("E3011", span, format!("the term `{}` declares no conjugate", t.describe()))
+                .at("a conjugate is needed here")
+                .help("add `conjugate(z) = …` to the term").into()),
         }
     }))
 }
@@ -461,6 +468,7 @@ pub(crate) fn minimize_linear(s: &mut Interp<'_>, args: &[CallArg], span: Span) 
     match s.linear_minimizer(&set, &g.value, span)? {
         Some(z) => Ok(z),
         None => Err(Diagnostic::error("E3012", span, format!("the set `{}` has no linear minimization", set.describe()))
+                .at("nothing bounds it")
             .help("a linear function needs a bounded set with a `minimize_linear` oracle")
             .into()),
     }

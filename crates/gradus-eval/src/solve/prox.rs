@@ -147,7 +147,7 @@ impl Interp<'_> {
     /// argmin_x t h(x) + |x - v|^2 / 2.
     pub fn prox_apply(&mut self, h: &ProxFn, v: &Value, t: Num, span: Span) -> Eval<Value> {
         if let Some((at, why)) = h.obstacle() {
-            return Err(Diagnostic::error("E3009", at, why).into());
+            return Err(Diagnostic::error("E3009", at, why).at("this part").into());
         }
         let mut leaves = self.leaves(v, span)?;
         for g in h.groups() {

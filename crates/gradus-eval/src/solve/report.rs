@@ -179,17 +179,22 @@ impl Interp<'_> {
         fields.push((Arc::from("value"), Value::Num(fin.value)));
         let mut numbers: Fields = Vec::new();
         self.number_fields(&fin, split, span, &mut numbers)?;
-        // Everything that the record needs, in one run.
-        let mut wanted: Vec<Num> = Vec::new();
-        for (_, v) in fields.iter().chain(&numbers) {
-            wanted.extend(self.leaves(v, span)?);
+        // The solve is one run; what is measured at its answer is another, so that no form the rewriter chose for the
+        // iterations (and no value the solver kept) takes part in the certificate.
+        let mut solve: Vec<Num> = self.leaves(&fin.x, span)?;
+        if let Some(d) = &fin.dual {
+            solve.extend(self.leaves(d, span)?);
         }
-        wanted.extend(fin.violations.iter().map(|(_, v)| *v));
         for (_, ran) in &fin.runs {
-            wanted.extend([ran.steps, ran.code]);
-            wanted.extend(ran.trace);
+            solve.extend([ran.steps, ran.code]);
+            solve.extend(ran.trace);
         }
-        self.run_solve(&wanted, &fin, span)?;
+        let mut measured: Vec<Num> = vec![fin.value];
+        for (_, v) in fields.iter().chain(&numbers) {
+            measured.extend(self.leaves(v, span)?);
+        }
+        measured.extend(fin.violations.iter().map(|(_, v)| *v));
+        self.run_solve(&solve, &measured, &fin, span)?;
         let Some((_, last)) = fin.runs.last() else { return Err(Stop::Poisoned) };
         let c = self.known_scalar(last.code)?;
         let steps = self.known_scalar(last.steps)?;
@@ -235,10 +240,10 @@ impl Interp<'_> {
         self.force(n)?.as_scalar().ok_or(Stop::Poisoned)
     }
 
-    /// Compute the wanted values; a status that is not finite becomes a diagnostic naming what broke first.
-    fn run_solve(&mut self, wanted: &[Num], fin: &Finished, span: Span) -> Eval<()> {
+    /// Run the solve, then measure; a status that is not finite becomes a diagnostic naming what broke first.
+    fn run_solve(&mut self, solve: &[Num], measured: &[Num], fin: &Finished, span: Span) -> Eval<()> {
         let mut ids: Vec<NodeId> = Vec::new();
-        for n in wanted {
+        for n in solve {
             if !self.known.contains_key(&n.id) && !ids.contains(&n.id) && self.tracer.is_session(*n) {
                 ids.push(n.id);
             }
@@ -259,6 +264,7 @@ impl Interp<'_> {
                 return Err(self.nonfinite(&graph, &inputs, steps, span));
             }
         }
+        self.force_as_written(measured)?;
         // A line search may stand still before a NaN; that is not convergence either.
         if self.known_scalar(fin.value)?.is_nan() {
             let steps = match fin.runs.last() {

@@ -6,7 +6,7 @@ use crate::interp::Interp;
 use crate::value::{CallArg, Eval, Num, RuleValue, Stop, Value};
 use gradus_ir::{BinaryOp, DType, Dim, Op, UnaryOp};
 use gradus_syntax::ast::StepStmt;
-use gradus_syntax::{Diagnostic, Span};
+use gradus_syntax::Span;
 use std::sync::Arc;
 
 /// Settings that belong to the loop around a rule, given among the rule's own arguments.
@@ -170,9 +170,8 @@ impl Interp<'_> {
             Some(v) => self.map_tree(&v, span, &mut |s, n| {
                 if s.ty(n).dtype == DType::Real { Ok(n) } else { s.un(UnaryOp::ToReal, n, span) }
             }),
-            None => Err(Diagnostic::error("E3021", decl.name.span, format!("the rule `{}` takes no step", decl.name.name))
-                .help("end it with `step e`, what is added to the unknown")
-                .into()),
+            // The parser has complained of a rule without a step.
+            None => Err(Stop::Poisoned),
         }
     }
 }

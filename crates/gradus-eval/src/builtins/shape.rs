@@ -228,7 +228,7 @@ pub(super) fn stack(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Va
     let items = given(items, span)?;
     let nums = match &items.value {
         Value::List(l) => l.iter().map(|v| s.num(v, items.span)).collect::<Eval<Vec<_>>>()?,
-        Value::Num(n) => return Ok(Value::Num(*n)),
+        Value::Num(n) => return stack_rows(s, *n, axis, span),
         other => return Err(s.not_numeric(other, items.span)),
     };
     let Some(first) = nums.first().copied() else {
@@ -251,6 +251,18 @@ pub(super) fn stack(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Va
         parts.push(s.emit(Op::Reshape(shape), &[n], span)?);
     }
     Ok(Value::Num(s.emit(Op::Concat { axis: at }, &parts, span)?))
+}
+
+/// The rows of an array (as a comprehension gives them) along another axis.
+fn stack_rows(s: &mut Interp<'_>, n: Num, axis: Option<&CallArg>, span: Span) -> Eval<Value> {
+    let rank = s.ty(n).shape.rank();
+    if rank == 0 {
+        return Err(Diagnostic::error("E2003", span, "`stack` needs a list or an array, found a scalar").into());
+    }
+    let to = axis_of(s, n, axis, 0, "stack", span)?;
+    let mut perm: Vec<usize> = (1..rank).collect();
+    perm.insert(to, 0);
+    Ok(Value::Num(s.emit(Op::Transpose(perm), &[n], span)?))
 }
 
 /// `transpose(x)` swaps the last two axes, `transpose(x, 1, 0, 2)` orders them as said.

@@ -121,7 +121,7 @@ fn region(g: &Graph, rules: &[&'static Rule], report: &mut Report) -> IrResult<G
                     class: rule.class,
                     count: 1,
                     origin: node.origin,
-                    what: String::new(),
+                    what: rule.cases.first().map(|c| format!("{}  =>  {}", c.start, c.goal)).unwrap_or_default(),
                     reason: rule.reason,
                 });
                 new = other;

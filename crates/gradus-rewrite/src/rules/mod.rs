@@ -24,8 +24,8 @@ pub enum Family {
 
 /// An instance of a rule, for its tests: typed variables, and two expressions over them.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), allow(dead_code))]
 pub struct Case {
+    #[cfg_attr(not(test), allow(dead_code))]
     /// `name:shape` separated by blanks; a `~` before the name means that it varies in a loop of 1000 steps.
     pub vars: &'static str,
     pub start: &'static str,
@@ -40,7 +40,6 @@ pub struct Rule {
     pub reason: &'static str,
     pub apply: fn(&dyn View, Id, &Sop, &[Id]) -> Vec<Term>,
     /// Where it must fire.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub cases: &'static [Case],
     /// Where it must not (the goal is what a rule without the guard would give).
     #[cfg_attr(not(test), allow(dead_code))]

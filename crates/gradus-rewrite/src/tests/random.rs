@@ -6,7 +6,8 @@ use gradus_ir::testing::{self, random_case};
 
 fn check(level: Level, seeds: std::ops::Range<u64>, steps: usize) {
     for seed in seeds {
-        let case = random_case(seed, &testing::Options { steps, ..testing::Options::default() }).unwrap();
+        let symbolic = seed % 4 == 3;
+        let case = random_case(seed, &testing::Options { steps, symbolic, ..testing::Options::default() }).unwrap();
         let old = run(&case.graph, &case.inputs);
         // The small-graph shortcut is not what is tested here.
         let mut report = crate::Report::default();

@@ -94,6 +94,11 @@ impl Values {
         self.only(NAN | ZERO | POSITIVE)
     }
 
+    /// Above zero, never NaN.
+    pub fn positive(self) -> bool {
+        self.only(POSITIVE)
+    }
+
     fn each(self, f: impl Fn(u16) -> u16) -> Values {
         let mut out = 0;
         for k in 0..10 {

@@ -257,6 +257,39 @@ fn outer_times(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     vec![prod(vec![(flat(u, rows), 1), (matmul(flat(x, cols), at(w)), 1)])]
 }
 
+/// Is the matrix positive definite by its form: a sum of Gram matrices and a positive diagonal, all with positive scales?
+fn definite(v: &dyn View, m: Id) -> bool {
+    // (semidefinite, definite) of a term.
+    let term = |k: Id| -> (bool, bool) {
+        if let Some(d) = is_diagonal(v, k) {
+            let d = v.fact(d).values;
+            return (d.nonneg() && d.never_nan(), d.positive());
+        }
+        (products(v, k).into_iter().any(|(a, b)| super::gram::is_pair(v, a, b)), false)
+    };
+    first(v, m, |op, kids| {
+        let Sop::Lin { coeffs, constant } = op else { return None };
+        if constant.get() != 0.0 || coeffs.iter().any(|c| c.get() <= 0.0) {
+            return None;
+        }
+        let parts: Vec<(bool, bool)> = kids.iter().map(|k| term(*k)).collect();
+        (parts.iter().all(|(semi, _)| *semi) && parts.iter().any(|(_, def)| *def)).then_some(())
+    })
+    .is_some()
+}
+
+/// Solves with a positive definite matrix that does not vary: factored before the loop. The factors are orthogonal and triangular,
+/// so that a matrix that is definite only over the reals gives numbers all the same.
+fn factor_once(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
+    let (Some(Op::Solve { .. }), [a, b]) = (op.ir(), kids) else { return nothing() };
+    if !varies_apart(v, &[*a], *b) || !definite(v, *a) {
+        return nothing();
+    }
+    let part = |k: u32| node(Op::Get(k), vec![node(Op::Qr, vec![at(*a)])]);
+    let q = node(Op::Transpose(vec![1, 0]), vec![part(0)]);
+    vec![node(Op::TriangularSolve { lower: false, transposed: false }, vec![part(1), matmul(q, at(*b))])]
+}
+
 macro_rules! rule {
     ($name:literal, $class:ident, $apply:ident, $reason:literal, [$($vars:literal : $start:literal => $goal:literal),* $(,)?], [$($rv:literal : $rs:literal => $rg:literal),* $(,)?]) => {
         Rule {
@@ -305,6 +338,14 @@ pub const RULES: &[Rule] = &[
         ["a:4,3 b:3,4": "(diagonal (matmul a b))" => "(sum1 (mul a (t b)))"], []),
     rule!("matrix/trace-of-product", Real, trace_of_product, "the trace of a product is a sum of products",
         ["a:4,3 b:3,4": "(sum (diagonal (matmul a b)))" => "(sum (mul a (t b)))"], []),
+    rule!("matrix/factor-once", Conditioning, factor_once, "a matrix that does not vary is factored before the loop",
+        ["a:4,3 ~b:3": "(solve (add (matmul (t a) a) (diag (fill3 0.5))) b)"
+            => "(rsolve (add (matmul (t a) a) (diag (fill3 0.5))) (matmul (t (q (add (matmul (t a) a) (diag (fill3 0.5))))) b))"],
+        ["a:3,3 ~b:3": "(solve a b)" => "(rsolve a (matmul (t (q a)) b))",
+         "a:4,3 s: ~b:3": "(solve (add (matmul (t a) a) (diag (fill3 s))) b)"
+            => "(rsolve (add (matmul (t a) a) (diag (fill3 s))) (matmul (t (q (add (matmul (t a) a) (diag (fill3 s))))) b))",
+         "~a:4,3 ~b:3": "(solve (add (matmul (t a) a) (diag (fill3 0.5))) b)"
+            => "(rsolve (add (matmul (t a) a) (diag (fill3 0.5))) (matmul (t (q (add (matmul (t a) a) (diag (fill3 0.5))))) b))"]),
     rule!("matrix/outer-times", Real, outer_times, "an outer product times a vector needs no matrix",
         ["u:4 w:3 x:3": "(matmul (mul (col u) w) x)" => "(mul u (matmul w x))"], []),
 ];

@@ -72,8 +72,20 @@ fn expr(g: &mut Graph, vars: &[Var], ids: &[NodeId], words: &[&str], at: &mut us
         "lse" => b.reduce(ReduceOp::LogSumExp, k[0], &all),
         "lse1" => b.reduce(ReduceOp::LogSumExp, k[0], &[1]),
         "col" => b.expand(k[0], 1),
+        "fill3" => b.broadcast(k[0], &Shape::of(&[3])),
         "fill5" => b.broadcast(k[0], &Shape::of(&[5])),
         "diag" => b.op(Op::DiagMatrix, &k),
+        "solve" => b.op(Op::Solve { transposed: false }, &k),
+        "q" => {
+            let qr = b.op(Op::Qr, &k).unwrap();
+            b.get(qr, 0)
+        }
+        // With the triangular factor of the first operand.
+        "rsolve" => {
+            let qr = b.op(Op::Qr, &k[..1]).unwrap();
+            let r = b.get(qr, 1).unwrap();
+            b.op(Op::TriangularSolve { lower: false, transposed: false }, &[r, k[1]])
+        }
         "diagonal" => b.op(Op::Diagonal, &k),
         other => panic!("no op {other}"),
     }

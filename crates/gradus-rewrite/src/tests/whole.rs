@@ -393,3 +393,22 @@ fn branches_in_a_loop_are_rewritten_too() {
     let r = check(&g, 1e-10);
     assert!(r.report.fired("matrix/right"), "{}", r.report);
 }
+
+#[test]
+fn a_definite_matrix_is_factored_once() {
+    // x = (A'A + 2 I)^-1 (A'b + x), as in the method of multipliers.
+    let g = looped(40, &[20], &[&[60, 20], &[60]], |b, x, c| {
+        let at = b.swap(c[0]).unwrap();
+        let gram = b.matmul(at, c[0]).unwrap();
+        let two = b.full(2.0, &Shape::of(&[20])).unwrap();
+        let shift = b.op(Op::DiagMatrix, &[two]).unwrap();
+        let m = b.add(gram, shift).unwrap();
+        let ab = b.matmul(at, c[1]).unwrap();
+        let r = b.add(ab, x).unwrap();
+        b.op(Op::Solve { transposed: false }, &[m, r]).unwrap()
+    });
+    let r = check(&g, 1e-11);
+    assert!(r.report.fired("matrix/factor-once"), "{}", r.report);
+    let body = body_of(&r.graph);
+    assert!(body.nodes().all(|(_, n)| !matches!(n.op, Op::Solve { .. } | Op::Qr)), "{body}");
+}

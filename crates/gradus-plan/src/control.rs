@@ -263,7 +263,7 @@ impl Lower<'_> {
         };
         self.emit(Kind::Loop(Box::new(plan)), origin, node.op.name());
         let all = std::iter::once(steps).chain(results).chain(stacked).collect();
-        self.values[id.index()] = Some(Value::Tuple(all));
+        self.values[id.index()] = Some(whole(all));
         Ok(())
     }
 
@@ -330,8 +330,19 @@ impl Lower<'_> {
         let (b, _) = Lower::new(&mut *self.p, other, captures)?.run(&targets)?;
         let plan = CondPlan { test, then: a, other: b };
         self.emit(Kind::Cond(Box::new(plan)), node.origin, node.op.name());
-        self.values[id.index()] = Some(Value::Tuple(results));
+        self.values[id.index()] = Some(whole(results));
         Ok(())
+    }
+}
+
+/// What a node with these results stands for: one result is used as it is, without `get`.
+fn whole(mut results: Vec<Value>) -> Value {
+    match (results.pop(), results.is_empty()) {
+        (Some(one), true) => one,
+        (last, _) => {
+            results.extend(last);
+            Value::Tuple(results)
+        }
     }
 }
 

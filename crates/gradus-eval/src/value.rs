@@ -34,7 +34,8 @@ impl Stop {
             let at = d.primary.span;
             let seen = at.file == call.file && call.start <= at.start && at.end <= call.end;
             if !seen && call.file.0 != 0 && d.trace.len() < MOST_CALLS {
-                let text = if name.is_empty() { "called".to_string() } else { format!("`{name}` is called") };
+                // A function without a name is called `function` inside.
+                let text = if name == "function" { "a function is called".to_string() } else { format!("`{name}` is called") };
                 d.trace.push(Label { span: call, text });
             }
         }

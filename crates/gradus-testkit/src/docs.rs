@@ -185,11 +185,11 @@ fn formatted(text: &str, must_be_so: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// The pages of codes: the four headings, and an example that gives exactly that code.
+/// The pages of codes: the five headings, an example that gives exactly that code, and a cure that works.
 pub fn explain_pages() -> Vec<String> {
     let mut complaints = Vec::new();
     for (code, page) in gradus::explain::PAGES {
-        for heading in ["# ", "## What", "## Why", "## Example", "## Fix"] {
+        for heading in ["# ", "## What", "## Why", "## Example", "## Fix", "## Related"] {
             if !page.lines().any(|l| l.starts_with(heading)) {
                 complaints.push(format!("{code}: the page has no `{heading}`"));
             }
@@ -197,27 +197,45 @@ pub fn explain_pages() -> Vec<String> {
         if !page.starts_with(&format!("# {code}: ")) {
             complaints.push(format!("{code}: the page does not begin with `# {code}: what it is`"));
         }
-        complaints.extend(page_example(code, page).err().map(|e| format!("{code}: {e}")));
+        let related = page.split("## Related").nth(1).unwrap_or("");
+        for other in related.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| crate::tidy::is_code(w)) {
+            if other == *code || !gradus::explain::codes().any(|c| c == other) {
+                complaints.push(format!("{code}: {other} is no other page"));
+            }
+        }
+        complaints.extend(page_scripts(code, page).err().map(|e| format!("{code}: {e}")));
     }
     complaints
 }
 
-/// Mistakes of the compiler cannot be provoked, nor a text of 4 GB (E0006), nor what an earlier stage refuses or mends;
-/// their pages say so.
+/// What no script can provoke: mistakes of the compiler, and a text of 4 GB (E0006). The example of their pages begins
+/// with `None:` and says why.
 pub fn internal(code: &str) -> bool {
-    code.starts_with("E9") || matches!(code, "E0006" | "E1218" | "E1302" | "E3016" | "E3018" | "E3021")
+    code.starts_with("E9") || code == "E0006"
 }
 
-fn page_example(code: &str, page: &str) -> Result<(), String> {
+fn page_scripts(code: &str, page: &str) -> Result<(), String> {
     let all = blocks(page);
-    let Some(script) = all.iter().find(|b| b.heading == "Example" && b.language == "opt" && b.attribute("file").is_none()) else {
-        return if internal(code) { Ok(()) } else { Err("no example".into()) };
+    let script = |heading: &str| all.iter().find(|b| b.heading == heading && b.language == "opt" && b.attribute("file").is_none());
+    let files = |heading: &str| -> Vec<_> { all.iter().filter(|b| b.heading == heading && b.attribute("file").is_some()).collect() };
+    let none = page.contains("## Example\n\nNone: ");
+    let example = match (script("Example"), internal(code)) {
+        (None, true) if none => return Ok(()),
+        (_, true) => return Err("the example of what no script can provoke begins with `None: `".into()),
+        (None, false) => return Err("no example".into()),
+        (Some(e), false) => e,
     };
-    let attached: Vec<_> = all.iter().filter(|b| b.attribute("file").is_some()).collect();
-    let ran = ui::run(script, &attached)?;
+    let ran = ui::run(example, &files("Example"))?;
     let codes: Vec<&str> = ran.places.iter().map(|(_, c)| c.as_str()).collect();
     if codes.is_empty() || codes.iter().any(|c| *c != code) {
         return Err(format!("the example gives {codes:?}\n{}", ran.rendered));
     }
-    Ok(())
+    // The cure may bring files of its own; else it has those of the example.
+    let cure = script("Fix").ok_or("no script under `Fix`")?;
+    let own = files("Fix");
+    let ran = ui::run(cure, if own.is_empty() { files("Example") } else { own }.as_slice())?;
+    match ran.diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(format!("the script under `Fix` gives\n{}", ran.rendered)),
+    }
 }

@@ -152,7 +152,7 @@ pub fn codes() -> BTreeMap<String, String> {
     out
 }
 
-fn is_code(text: &str) -> bool {
+pub(crate) fn is_code(text: &str) -> bool {
     text.len() == 5 && text.starts_with(['E', 'W']) && text[1..].bytes().all(|b| b.is_ascii_digit())
 }
 

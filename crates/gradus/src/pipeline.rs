@@ -70,7 +70,12 @@ fn stages(
     if !broken {
         // The evaluator meets wrong names again; each place is told once.
         let found = check_script(&module, &text, &mut host, &settings);
-        let new = found.into_iter().filter(|d| !diagnostics.iter().any(|e| e.is_error() && e.primary.span == d.primary.span));
+        let line = |d: &Diagnostic| text.bytes().take(d.primary.span.start as usize).filter(|b| *b == b'\n').count();
+        let told = |e: &Diagnostic, d: &Diagnostic| {
+            let (a, b) = (e.primary.span, d.primary.span);
+            e.is_error() && a.file == b.file && (a == b || (e.code == d.code && line(e) == line(d)))
+        };
+        let new = found.into_iter().filter(|d| !diagnostics.iter().any(|e| told(e, d)));
         let new: Vec<Diagnostic> = new.collect();
         diagnostics.extend(new);
         host.flush();

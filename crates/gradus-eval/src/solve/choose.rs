@@ -31,10 +31,15 @@ impl Interp<'_> {
         } else if !facts.is_smooth() {
             return Err(self.not_smooth(p, split, facts, span));
         } else if let Some((at, why)) = split.prox.obstacle() {
+            // The method for constraints takes a set, but no term beside them.
+            let help = match terms {
+                true => "smooth the term (`huber` for `norm1`), or drop the set where the term or the data imply it",
+                false => "state one of the two sets as a constraint: `subject to x in …`",
+            };
             return Err(Diagnostic::error("E3009", at, why)
                 .at("no method of this release splits this sum")
                 .label(span, "chosen for here")
-                .help("smooth one of the two, or state a set as a constraint: `subject to x in …`")
+                .help(help)
                 .into());
         } else if restricted && facts.is_convex() && self.has_bound(split, facts) {
             let h = split.prox.describe();
@@ -161,6 +166,15 @@ impl Interp<'_> {
                 .into());
         }
         let terms = Self::has_terms(split);
+        if terms && form.prox.is_none() && !p.constraints.is_empty() {
+            let part = split.prox.parts.iter().find(|q| !matches!(q.term.kind, crate::value::TermKind::Indicator(_)));
+            let text = format!("no method of this release handles `{}` together with `subject to`", split.prox.describe());
+            let e = Diagnostic::error("E3029", part.map_or(at, |q| q.span), text)
+                .at("this term is not smooth")
+                .label(at, "solved here")
+                .help("smooth the term (`huber` for `norm1`), or put the constraints into the unknown's set");
+            return Err(e.into());
+        }
         if terms && form.prox.is_none() {
             let part = split.prox.parts.iter().find(|q| !matches!(q.term.kind, crate::value::TermKind::Indicator(_)));
             let mut e = d("E3029", format!("`{name}` minimizes smooth functions; `{}` is handled by its proximal operator", split.prox.describe()));

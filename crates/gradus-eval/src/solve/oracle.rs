@@ -358,7 +358,13 @@ impl Interp<'_> {
             TermKind::Declared { decl, env, args } => {
                 let Some(o) = find_oracle(&decl.oracles, "conjugate").cloned() else { return Ok(None) };
                 let scope = self.term_scope(decl, env, args, like, span)?;
-                self.eval(&o.body, &scope).map(Some)
+                let [name] = o.params.as_slice() else { return self.eval(&o.body, &scope).map(Some) };
+                // `conjugate(s) = …` is short for `conjugate = s -> …`.
+                let (name, body) = (name.name.clone(), o.body.clone());
+                Ok(Some(Value::native("conjugate", move |i, args, span| {
+                    let s = i.one_arg(args, "conjugate", span)?;
+                    i.eval(&body, &scope.bind(name.clone(), s))
+                })))
             }
             TermKind::Indicator(s) => {
                 // The support function, where a linear function can be minimized over the set.

@@ -29,10 +29,12 @@ pub fn render(d: &Diagnostic, sources: &Sources, style: Style) -> String {
         Severity::Error => (ReportKind::Error, Color::Red),
         Severity::Warning => (ReportKind::Warning, Color::Yellow),
     };
-    if sources.text(d.primary.span.file).is_empty() {
+    let text = |s: Span| sources.text(s.file);
+    // What is about a whole script has no line to show.
+    let nowhere = d.primary.span.start == 0 && d.primary.span.end == 0 && d.primary.text.is_empty() && d.labels.is_empty();
+    if text(d.primary.span).is_empty() || nowhere {
         return bare(d);
     }
-    let text = |s: Span| sources.text(s.file);
     let config = Config::default().with_color(style.color).with_index_type(IndexType::Byte).with_tab_width(4);
     let place = |s: Span| (s.file, range(s, text(s)));
     let mut report = Report::build(kind, place(d.primary.span))
@@ -40,13 +42,21 @@ pub fn render(d: &Diagnostic, sources: &Sources, style: Style) -> String {
         .with_code(d.code)
         .with_message(&d.message);
     let primary = Label::new(place(d.primary.span)).with_color(color).with_priority(1);
-    report.add_label(if d.primary.text.is_empty() { primary } else { primary.with_message(&d.primary.text) });
+    // A lone label without words would not be drawn at all.
+    let words = if d.primary.text.is_empty() && d.labels.is_empty() { "here" } else { &d.primary.text };
+    let mut labels = vec![(d.primary.span, if words.is_empty() { primary } else { primary.with_message(words) })];
     let colors = [Color::Cyan, Color::Magenta, Color::Blue, Color::Green];
     for (label, color) in d.labels.iter().zip(colors.iter().cycle()) {
         if !text(label.span).is_empty() {
-            report.add_label(Label::new(place(label.span)).with_message(&label.text).with_color(*color));
+            labels.push((label.span, Label::new(place(label.span)).with_message(&label.text).with_color(*color)));
         }
     }
+    // Ariadne begins a new excerpt at each step back in a file, so the labels of a file come by their lines.
+    labels.sort_by_key(|(s, _)| match s.file == d.primary.span.file {
+        true => (0, 0, last_line(*s, text(*s))),
+        false => (1, s.file.0, last_line(*s, text(*s))),
+    });
+    report.add_labels(labels.into_iter().map(|(_, l)| l));
     for site in d.trace.iter().take(TRACE) {
         report.add_note(format!("{} at {}", site.text, sources.place(site.span)));
     }
@@ -79,6 +89,12 @@ fn suggestion(help: &gradus_syntax::Help, sources: &Sources) -> String {
         }
         _ => help.text.clone(),
     }
+}
+
+/// The line on which a span ends, from 0.
+fn last_line(span: Span, text: &str) -> usize {
+    let end = range(span, text).end.saturating_sub(1).max(span.start as usize);
+    text.bytes().take(end).filter(|b| *b == b'\n').count()
 }
 
 fn range(span: Span, text: &str) -> std::ops::Range<usize> {

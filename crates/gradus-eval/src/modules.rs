@@ -20,8 +20,11 @@ pub struct ModuleScope {
     pub library: bool,
 }
 
-/// Index of the pseudo-module that holds the prelude's names.
+/// The pseudo-module that holds the prelude's names.
 const PRELUDE: &str = "<prelude>";
+
+/// Where the methods of the library are.
+pub const METHODS: &str = "methods/";
 
 impl Interp<'_> {
     pub fn add_module(&mut self, name: impl Into<Arc<str>>, file: FileId, text: Arc<str>, library: bool) -> usize {
@@ -134,7 +137,14 @@ impl Interp<'_> {
         for name in names {
             let k = self.library_module(&name, Span::default())?;
             let Some(m) = self.modules.get(k) else { continue };
-            let entries: Vec<(Arc<str>, Value)> = m.names.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
+            // The modules of methods keep their line searches and other helpers to themselves.
+            let only_methods = name.starts_with(METHODS);
+            let entries: Vec<(Arc<str>, Value)> = m
+                .names
+                .iter()
+                .filter(|(_, v)| !only_methods || matches!(v, Value::Method(_)))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect();
             if let Some(p) = self.modules.get_mut(index) {
                 p.names.extend(entries);
             }
@@ -171,7 +181,13 @@ impl Interp<'_> {
             return Ok(Some(Value::Num(self.real(*v)?)));
         }
         let p = self.prelude()?;
-        Ok(self.modules.get(p).and_then(|m| m.names.get(name)).cloned())
+        if let Some(v) = self.modules.get(p).and_then(|m| m.names.get(name)) {
+            return Ok(Some(v.clone()));
+        }
+        // The library's modules also see each other's helpers.
+        let inside = self.modules.get(module).is_some_and(|m| m.library);
+        let helper = self.modules.iter().filter(|m| inside && m.library).find_map(|m| m.names.get(name));
+        Ok(helper.cloned())
     }
 
     /// A name of the library that a builtin of the same name hides.

@@ -58,7 +58,8 @@ pub fn known_names(host: &dyn Host) -> Known {
         let (ast, _) = gradus_syntax::parse(file, &text);
         let names = gradus_check::public_names(&ast);
         if prelude.contains(&name) {
-            known.names.extend(names.iter().cloned());
+            let only_methods = name.starts_with(crate::modules::METHODS);
+            known.names.extend(names.iter().filter(|n| !only_methods || n.kind == Kind::Method).cloned());
         }
         known.modules.push(KnownModule { name: Arc::from(name), names });
     }

@@ -150,13 +150,8 @@ fn check(seeds: std::ops::Range<u64>) -> (usize, usize) {
 
 #[test]
 fn linear_algebra_in_a_loop_agrees() {
-    let (gram, better) = check(0..100);
+    let times: u64 = std::env::var("GRADUS_FUZZ").ok().and_then(|v| v.parse().ok()).unwrap_or(1);
+    let (gram, better) = check(0..100 * times);
     // The generator must reach what it is there for.
     assert!(gram >= 20 && better >= 60, "{gram} {better}");
-}
-
-#[test]
-#[ignore = "minutes long"]
-fn much_linear_algebra() {
-    println!("{:?}", check(1000..6_000));
 }

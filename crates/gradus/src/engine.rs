@@ -28,6 +28,8 @@ pub struct CpuEngine {
     pub timings: Timings,
     /// Stage texts since they were last taken.
     pub texts: Vec<(&'static str, String)>,
+    /// Mistakes of the rewriter, which leave a graph as it was.
+    pub failures: Vec<String>,
     plans: HashMap<(u128, bool), Entry>,
     clock: u64,
 }
@@ -45,6 +47,7 @@ impl CpuEngine {
             wanted: Wanted::default(),
             timings: Timings::default(),
             texts: Vec::new(),
+            failures: Vec::new(),
             plans: HashMap::new(),
             clock: 0,
         }
@@ -52,10 +55,11 @@ impl CpuEngine {
 
     fn compile(&mut self, graph: &Graph, level: Level) -> Result<Executor, Fault> {
         let wanted = self.wanted;
-        let texts = &mut self.texts;
+        let (texts, failures) = (&mut self.texts, &mut self.failures);
         let rewritten = self.timings.time(Stage::Rewrite, |_| -> Result<Graph, Fault> {
             let done = crate::rewriting::rewrite(graph, level)
                 .map_err(|e| Fault::Internal(format!("rewrite: {e}")))?;
+            failures.extend(done.report.failure.clone());
             if wanted.rewrite {
                 texts.push(("rewrite", format!("{}\n{}", done.report, done.graph.brief())));
             }

@@ -14,7 +14,7 @@ use crate::timings::Stage;
 use gradus_eval::host::{DataRequest, Engine, Event, Host};
 use gradus_eval::{Mode, Output};
 use gradus_ir::Array;
-use gradus_syntax::{Diagnostic, FileId};
+use gradus_syntax::{Diagnostic, FileId, Span};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -62,8 +62,13 @@ impl<'s> SessionHost<'s> {
         SessionHost { sources, reader, engine, options, bound, emit, mode, saves: false, found, title, shown }
     }
 
-    /// Pass on the texts of the engine's stages.
+    /// Pass on the texts of the engine's stages, and say where the rewriter gave up.
     pub fn flush(&mut self) {
+        for text in std::mem::take(&mut self.engine.failures) {
+            let d = Diagnostic::warning("E9008", Span::default(), format!("internal error while rewriting: {text}"))
+                .note("the graph ran as it was written; this is a mistake of Gradus, please report it with the script");
+            self.keep(&Event::Warning(d));
+        }
         for (stage, text) in std::mem::take(&mut self.engine.texts) {
             if !self.shown.insert((stage, text.clone())) {
                 continue;

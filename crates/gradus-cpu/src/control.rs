@@ -49,7 +49,7 @@ pub enum Fault {
     /// The plan needs more memory (bytes) than the limit, or than there is.
     Memory { needed: usize, limit: usize },
     /// With `trap_nonfinite`: the first op that made a NaN of operands without one, or else (at the end of the run) the
-    /// first that made an infinity of finite operands. `steps` are those of the enclosing loops, outermost first.
+    /// first that made an infinity of finite operands; that one, too, where the NaN was made of an infinity. `steps` are those of the enclosing loops, outermost first.
     NonFinite { origin: Origin, op: &'static str, value: f64, steps: Vec<u64> },
     /// A mistake of the compiler or of the caller; the text says which.
     Internal(String),

@@ -47,11 +47,11 @@ impl Machine<'_> {
     ///
     /// SAFETY: as for running it.
     pub(crate) unsafe fn inspect(&mut self, i: &Instr) -> Result<(), Fault> {
-        let mut found: Option<f64> = None;
+        let mut found: Option<(f64, Class)> = None;
         // An infinity does not end the search in this instruction: a NaN may follow.
         let mut see = |value: f64, operands: Class| {
-            if class(value) > operands && found.is_none_or(|f| class(value) > class(f)) {
-                found = Some(value);
+            if class(value) > operands && found.is_none_or(|(f, _)| class(value) > class(f)) {
+                found = Some((value, operands));
             }
         };
         // SAFETY: the places of the instruction, inside their lengths.
@@ -90,11 +90,15 @@ impl Machine<'_> {
                 Kind::Loop(_) | Kind::Cond(_) => {}
             }
         }
-        let Some(value) = found else { return Ok(()) };
+        let Some((value, operands)) = found else { return Ok(()) };
         let steps = self.loops.iter().map(|c| self.counters[*c as usize] as u64).collect();
         let fault = Fault::NonFinite { origin: i.origin, op: i.name, value, steps };
         if value.is_nan() {
-            return Err(fault);
+            // A NaN made of an infinity is that one's fault.
+            return Err(match (operands, self.infinity.take()) {
+                (Class::Infinite, Some(first)) => first,
+                _ => fault,
+            });
         }
         if self.infinity.is_none() {
             self.infinity = Some(fault);

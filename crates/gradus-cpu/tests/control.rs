@@ -205,6 +205,19 @@ fn the_first_nan_is_found() {
 }
 
 #[test]
+fn a_nan_made_of_an_infinity_is_blamed_on_the_infinity() {
+    let mut g = Graph::new();
+    let x = g.param(Ty::scalar(DType::Real), Origin::default());
+    let l = g.add(Op::Unary(UnaryOp::Log), &[x], at(1)).unwrap();
+    let n = g.add(Op::Binary(gradus_ir::BinaryOp::Mul), &[l, x], at(2)).unwrap();
+    g.outputs = vec![n];
+    match trap(&g, &[Array::scalar(0.0)]) {
+        Err(Fault::NonFinite { origin, op: "log", value, .. }) => assert_eq!((origin, value), (at(1), f64::NEG_INFINITY)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn the_first_nan_tells_its_step() {
     let mut g = Graph::new();
     let x = g.param(Ty::real(Shape::of(&[3])), Origin::default());

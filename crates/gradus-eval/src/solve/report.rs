@@ -19,6 +19,9 @@ const FEASIBLE: f64 = 1e-6;
 /// A residual above this (relative to the value and the point) is not what convergence leaves.
 const STALLED: f64 = 1e-4;
 
+/// A value and an unknown beyond this, both of them, have run away.
+const FAR: f64 = 1e10;
+
 /// Everything measured after the stages have run, still as nodes.
 pub struct Finished {
     pub x: Value,
@@ -194,16 +197,18 @@ impl Interp<'_> {
             measured.extend(self.leaves(v, span)?);
         }
         measured.extend(fin.violations.iter().map(|(_, v)| *v));
-        self.run_solve(&solve, &measured, &fin, span)?;
+        self.run_solve(&solve, &measured, &fin, !Self::has_terms(split), span)?;
         let Some((_, last)) = fin.runs.last() else { return Err(Stop::Poisoned) };
         let c = self.known_scalar(last.code)?;
         let steps = self.known_scalar(last.steps)?;
-        if c == code::DIVERGED {
-            return Err(self.unbounded(r, &fin, steps));
+        if c == code::DIVERGED || self.ran_away(r, &fin)? {
+            return Err(self.unbounded(r, &fin, steps)?);
         }
         let mut status = status_word(c);
         let violated = self.violated(&fin)?;
-        if !violated.is_empty() && !r.problem.constraints.is_empty() {
+        // A rule need not stay in the set, but a method does wherever the set has members.
+        let method = matches!(fin.runs.last(), Some((Runner::Method(_), _)));
+        if !violated.is_empty() && (method || !r.problem.constraints.is_empty()) {
             status = "infeasible";
             self.warn_infeasible(r, &violated);
         } else if c == code::RUNNING && last.limit.known() != Some(steps as i64) {
@@ -241,7 +246,8 @@ impl Interp<'_> {
     }
 
     /// Run the solve, then measure; a status that is not finite becomes a diagnostic naming what broke first.
-    fn run_solve(&mut self, solve: &[Num], measured: &[Num], fin: &Finished, span: Span) -> Eval<()> {
+    /// `plain`: no term of the objective may be infinite on purpose.
+    fn run_solve(&mut self, solve: &[Num], measured: &[Num], fin: &Finished, plain: bool, span: Span) -> Eval<()> {
         let mut ids: Vec<NodeId> = Vec::new();
         for n in solve {
             if !self.known.contains_key(&n.id) && !ids.contains(&n.id) && self.tracer.is_session(*n) {
@@ -266,7 +272,11 @@ impl Interp<'_> {
         }
         self.force_as_written(measured)?;
         // A line search may stand still before a NaN; that is not convergence either.
-        if self.known_scalar(fin.value)?.is_nan() {
+        let value = self.known_scalar(fin.value)?;
+        if plain && value.is_infinite() {
+            return Err(self.outside_domain(fin, span)?);
+        }
+        if value.is_nan() {
             let steps = match fin.runs.last() {
                 Some((_, ran)) => self.known_scalar(ran.steps)?,
                 None => 0.0,
@@ -301,8 +311,11 @@ impl Interp<'_> {
                 let at = span_of(n.origin);
                 let at = if at.file.0 == 0 { span } else { at };
                 let what = if n.value.is_nan() { "NaN" } else { "infinity" };
-                let step = n.steps.first().map(|s| s + 1).unwrap_or(steps as u64);
-                Diagnostic::error("E7001", at, format!("{what} arose at step {step}"))
+                let when = match n.steps.first() {
+                    Some(s) => format!("at step {}", s + 1),
+                    None => "before the first step".to_string(),
+                };
+                Diagnostic::error("E7001", at, format!("{what} arose {when}"))
                     .at(format!("`{}` gave {} here first", n.op, n.value))
                     .label(span, "in this solve")
                     .help("keep the argument in the domain (a `max`, a `where`), start elsewhere with `from`, or take smaller steps")
@@ -314,13 +327,47 @@ impl Interp<'_> {
         }
     }
 
-    fn unbounded(&mut self, r: &Request, fin: &Finished, steps: f64) -> Stop {
+    /// The objective is infinite where the method ended: name the expression that is so first.
+    fn outside_domain(&mut self, fin: &Finished, span: Span) -> Eval<Stop> {
+        let value = self.known.remove(&fin.value.id);
+        let (graph, inputs) = self.closed_graph(&[fin.value.id])?;
+        let found = self.host.engine().first_nonfinite(&graph, &inputs);
+        self.known.extend(value.map(|v| (fin.value.id, v)));
+        let at = found.as_ref().map(|n| span_of(n.origin)).filter(|s| s.file.0 != 0).unwrap_or(span);
+        let d = Diagnostic::error("E7001", at, "the objective is infinite at the point where the method ended");
+        Ok(match &found {
+            Some(n) => d.at(format!("`{}` gave {} here first", n.op, n.value)),
+            None => d.at("this solve"),
+        }
+        .label(span, "in this solve")
+        .help("start inside the domain with `from`, or keep the argument in it (a `max`, a `where`)")
+        .into())
+    }
+
+    /// Did the unknown and the value run away together? Tests relative to their size, and residuals, mean nothing there.
+    fn ran_away(&mut self, r: &Request, fin: &Finished) -> Eval<bool> {
+        let value = self.known_scalar(fin.value)?;
+        let better = if r.problem.sense == Sense::Min { -value } else { value };
+        Ok(better > FAR && self.scale(fin)? > FAR)
+    }
+
+    fn unbounded(&mut self, r: &Request, fin: &Finished, steps: f64) -> Eval<Stop> {
+        let value = self.known_scalar(fin.value)?;
+        let worse = if r.problem.sense == Sense::Min { value } else { -value };
+        let count = if steps == 1.0 { "1 step".to_string() } else { format!("{steps} steps") };
+        let names = fin.runs.iter().map(|(r, _)| r.name()).collect::<Vec<_>>().join(" then ");
+        if worse > FAR {
+            return Ok(Diagnostic::error("E7002", r.span, format!("the iterates ran away in {count}, and the value got worse"))
+                .at(format!("the steps of {names} are too long"))
+                .help("use shorter steps (a smaller `lr`), or a method with a line search: `lbfgs`, `proximal_gradient`")
+                .into());
+        }
         let word = if r.problem.sense == Sense::Min { "below" } else { "above" };
-        Diagnostic::error("E7002", r.problem.objective.span, format!("the objective looks unbounded {word}: the iterates ran away in {steps} steps"))
-            .at("this keeps improving without end, or the step is too long")
-            .label(r.span, format!("solved by {} here", fin.runs.iter().map(|(r, _)| r.name()).collect::<Vec<_>>().join(" then ")))
+        Ok(Diagnostic::error("E7002", r.problem.objective.span, format!("the objective looks unbounded {word}: the iterates ran away in {count}"))
+            .at(format!("this is {value:.0e} by now and keeps improving"))
+            .label(r.span, format!("solved by {names} here"))
             .help("bound the unknown (`in box(lo, hi)`), add a penalty, or use shorter steps")
-            .into()
+            .into())
     }
 
     /// Names and amounts of what is violated.
@@ -337,9 +384,13 @@ impl Interp<'_> {
     }
 
     fn warn_infeasible(&mut self, r: &Request, violated: &[(Arc<str>, f64)]) {
-        let mut d = Diagnostic::warning("W7003", r.span, "the constraints do not hold at the point found")
-            .at("they may contradict each other")
-            .help("`status` is \"infeasible\"; loosen one of the constraints named here");
+        let (message, why) = match r.problem.constraints.is_empty() {
+            true => ("the point found is not in the set of the unknown", "the set may have no members"),
+            false => ("the constraints do not hold at the point found", "they may contradict each other"),
+        };
+        let mut d = Diagnostic::warning("W7003", r.span, message)
+            .at(why)
+            .help("`status` is \"infeasible\"; loosen what is named here");
         for (name, amount) in violated {
             let at = r.problem.constraints.iter().enumerate().find_map(|(k, c)| {
                 let own = match &c.name {
@@ -350,7 +401,7 @@ impl Interp<'_> {
             });
             match at {
                 Some(at) => d = d.label(at, format!("violated by {amount:.3e}")),
-                None => d = d.note(format!("`{name}` is violated by {amount:.3e}")),
+                None => d = d.note(format!("the {name} is violated by {amount:.3e}")),
             }
         }
         self.warn(d);

@@ -246,7 +246,7 @@ impl<'a> Walker<'a> {
         if let Some(diff) = &clauses.diff {
             self.scopes.push();
             self.define_implicit(DERIVATIVES);
-            self.random(diff);
+            self.strategy(diff);
             self.scopes.pop();
         }
     }
@@ -271,6 +271,16 @@ impl<'a> Walker<'a> {
                 }
             }
             _ => self.expr(e),
+        }
+    }
+
+    /// `implicit(cg(steps = 20))`: solvers of a `diff` clause are words of their own, even where a function is called so.
+    fn strategy(&mut self, e: &'a Expr) {
+        match &*e.kind {
+            ExprKind::Call(callee, args) if matches!(*callee.kind, ExprKind::Name(_)) => {
+                args.iter().for_each(|a| self.strategy(&a.value));
+            }
+            _ => self.random(e),
         }
     }
 

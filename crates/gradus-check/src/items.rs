@@ -51,13 +51,13 @@ impl<'a> Walker<'a> {
                 ItemKind::Data(_) | ItemKind::Stmt(_) => {
                     std::mem::swap(&mut self.told, &mut told);
                     self.at = Some(position);
-                    self.item(&item.kind);
+                    self.one_item(|w| w.item(&item.kind));
                     self.at = None;
                     std::mem::swap(&mut self.told, &mut told);
                 }
                 kind => {
                     self.told.clear();
-                    self.item(kind);
+                    self.one_item(|w| w.item(kind));
                 }
             }
         }

@@ -193,7 +193,7 @@ fn set_params(set: &SetDecl) -> Vec<KnownParam> {
 
 /// Every name in the dimensions of a type.
 fn type_names<'a>(ty: &'a TypeExpr, out: &mut Vec<&'a str>) {
-    match &*ty.kind {
+    crate::visit::deep(|| match &*ty.kind {
         TypeKind::Name(id) => out.push(&id.name),
         TypeKind::Array(base, dims) => {
             type_names(base, out);
@@ -211,5 +211,5 @@ fn type_names<'a>(ty: &'a TypeExpr, out: &mut Vec<&'a str>) {
         }
         TypeKind::SetOf(t) | TypeKind::DistOf(t) => type_names(t, out),
         TypeKind::Error => {}
-    }
+    });
 }

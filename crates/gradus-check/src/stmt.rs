@@ -29,10 +29,11 @@ impl<'a> Walker<'a> {
                 conditions.iter().for_each(|e| self.certified(e));
             }
             StmtKind::Expr(e) => {
+                let misnamed = self.misnamed;
                 self.expr(e);
-                // A solve reports itself.
+                // A solve reports itself; a line with an unknown name was meant to be something else.
                 let idle = !matches!(*e.kind, ExprKind::Solve(_) | ExprKind::Error);
-                if idle && !self.known.interactive {
+                if idle && !self.known.interactive && self.misnamed == misnamed {
                     self.report(say::bare_expression(e.span));
                 }
             }

@@ -32,14 +32,7 @@ impl TraceWanted {
 /// It may name more than will be read, never less.
 pub fn trace_wanted(module: &Module) -> TraceWanted {
     let mut finder = Finder::default();
-    each_stmt(module, &mut |s| finder.definition(s));
-    for item in &module.items {
-        if let ItemKind::Fn(f) = &item.kind
-            && holds_solve(&f.body)
-        {
-            finder.holders.insert(&f.name.name);
-        }
-    }
+    finder.definitions(module);
     each_stmt(module, &mut |s| finder.stmt(s));
     for item in &module.items {
         match &item.kind {
@@ -60,27 +53,82 @@ pub fn trace_wanted(module: &Module) -> TraceWanted {
 struct Finder<'a> {
     /// Names bound to a solve itself.
     solutions: HashSet<&'a str>,
-    /// Names of values and functions with solves inside.
+    /// Names of values and functions that have solutions inside, or give them.
     holders: HashSet<&'a str>,
+    /// Names of record fields that have solutions inside.
+    carriers: HashSet<&'a str>,
     wanted: TraceWanted,
     /// Solutions used whole: in a call, in a list, under another name.
     passed_on: IndexSet<Arc<str>>,
-    /// A trace is read of something that is not a solution by its name.
+    /// A trace is read, or a solution shown, of something that is not a solution by its name.
     indirect: bool,
 }
 
 impl<'a> Finder<'a> {
-    fn definition(&mut self, s: &'a Stmt) {
-        let StmtKind::Let(pattern, _, value) = &s.kind else { return };
-        match (pattern, &*value.kind) {
-            (Pattern::Name(id), ExprKind::Solve(_)) => {
-                self.solutions.insert(&id.name);
+    /// Which names stand for solutions, which hold some.
+    fn definitions(&mut self, module: &'a Module) {
+        let mut others: Vec<(&'a str, &'a Expr)> = Vec::new();
+        each_stmt(module, &mut |s| {
+            let StmtKind::Let(pattern, _, value) = &s.kind else { return };
+            match (pattern, &*value.kind) {
+                (Pattern::Name(id), ExprKind::Solve(_)) => {
+                    self.solutions.insert(&id.name);
+                }
+                _ => bound(pattern, &mut |name| others.push((name, value))),
             }
-            (Pattern::Name(id), _) if holds_solve(value) => {
-                self.holders.insert(&id.name);
+        });
+        for item in &module.items {
+            if let ItemKind::Fn(f) = &item.kind {
+                others.push((&f.name.name, &f.body));
             }
-            _ => {}
         }
+        // What is made of a holder holds, too.
+        loop {
+            let before = (self.holders.len(), self.carriers.len());
+            for (name, value) in &others {
+                if !self.holders.contains(name) && self.holds(value) {
+                    self.holders.insert(name);
+                }
+            }
+            if before == (self.holders.len(), self.carriers.len()) {
+                return;
+            }
+        }
+    }
+
+    /// Is there a solve in `e`, or a solution without a field after it? Notes the fields that have them.
+    fn holds(&mut self, e: &'a Expr) -> bool {
+        visit::deep(|| match &*e.kind {
+            ExprKind::Solve(_) => true,
+            ExprKind::Name(id) => self.holds_name(&id.name),
+            ExprKind::Field(base, name) => match &*base.kind {
+                ExprKind::Name(_) => self.carriers.contains(&*name.name),
+                _ => self.holds(base) && self.carriers.contains(&*name.name),
+            },
+            ExprKind::Record(fields) => {
+                let mut any = false;
+                for (name, value) in fields {
+                    let found = match value {
+                        Some(value) => self.holds(value),
+                        None => self.holds_name(&name.name),
+                    };
+                    if found {
+                        self.carriers.insert(&name.name);
+                        any = true;
+                    }
+                }
+                any
+            }
+            _ => {
+                let mut any = false;
+                visit::children(e, &mut |c| any |= self.holds(c));
+                any
+            }
+        })
+    }
+
+    fn holds_name(&self, name: &str) -> bool {
+        self.solutions.contains(name) || self.holders.contains(name)
     }
 
     fn stmt(&mut self, s: &'a Stmt) {
@@ -156,7 +204,7 @@ impl<'a> Finder<'a> {
     fn shown(&mut self, e: &'a Expr) {
         visit::deep(|| match &*e.kind {
             ExprKind::Name(id) => self.shown_name(&id.name),
-            ExprKind::Field(base, _) if matches!(*base.kind, ExprKind::Name(_) | ExprKind::Solve(_)) => {}
+            ExprKind::Field(_, name) => self.indirect |= self.carriers.contains(&*name.name),
             ExprKind::Record(fields) => {
                 for (name, value) in fields {
                     match value {
@@ -174,9 +222,7 @@ impl<'a> Finder<'a> {
         if self.solutions.contains(&**name) {
             self.wanted.names.insert(name.clone());
         }
-        if self.holders.contains(&**name) {
-            self.wanted.unnamed = true;
-        }
+        self.indirect |= self.holders.contains(&**name);
     }
 }
 
@@ -191,13 +237,11 @@ fn each_stmt<'a>(module: &'a Module, f: &mut dyn FnMut(&'a Stmt)) {
     }
 }
 
-fn holds_solve(e: &Expr) -> bool {
-    visit::deep(|| {
-        if matches!(*e.kind, ExprKind::Solve(_)) {
-            return true;
-        }
-        let mut found = false;
-        visit::children(e, &mut |c| found = found || holds_solve(c));
-        found
-    })
+fn bound<'a>(pattern: &'a Pattern, f: &mut dyn FnMut(&'a str)) {
+    match pattern {
+        Pattern::Name(id) => f(&id.name),
+        Pattern::Wild(_) => {}
+        Pattern::Tuple(parts, _) => parts.iter().for_each(|p| bound(p, f)),
+        Pattern::Record(names, _) => names.iter().for_each(|id| f(&id.name)),
+    }
 }

@@ -140,7 +140,7 @@ pub(crate) fn stmt<'a>(s: &'a Stmt, f: &mut dyn FnMut(&'a Expr)) {
 
 /// The expressions inside a type.
 fn type_exprs<'a>(ty: &'a TypeExpr, f: &mut dyn FnMut(&'a Expr)) {
-    match &*ty.kind {
+    deep(|| match &*ty.kind {
         TypeKind::Name(_) | TypeKind::Error => {}
         TypeKind::Array(base, dims) => {
             type_exprs(base, f);
@@ -157,5 +157,5 @@ fn type_exprs<'a>(ty: &'a TypeExpr, f: &mut dyn FnMut(&'a Expr)) {
             type_exprs(b, f);
         }
         TypeKind::SetOf(t) | TypeKind::DistOf(t) => type_exprs(t, f),
-    }
+    });
 }

@@ -47,6 +47,8 @@ pub(crate) struct Walker<'a> {
     pub blocks: Vec<&'a [Stmt]>,
     /// Number of broken pieces passed so far.
     pub broken: usize,
+    /// Number of names called unknown so far.
+    pub misnamed: usize,
     /// Some declaration could not be read: names may be missing through no fault of their user.
     pub patchy: bool,
     /// A file that is not known brought in all its names: no name can be called unknown.
@@ -79,6 +81,7 @@ impl<'a> Walker<'a> {
             told: HashSet::new(),
             blocks: Vec::new(),
             broken: 0,
+            misnamed: 0,
             patchy,
             open: false,
             whole: Vec::new(),
@@ -96,17 +99,32 @@ impl<'a> Walker<'a> {
         self.out.push(d);
     }
 
+    /// Does `f` for one item. Where a piece of it could not be read, a name that resembles nothing was likely meant to
+    /// be bound in that piece, and is not told.
+    pub fn one_item(&mut self, f: impl FnOnce(&mut Self)) {
+        let (broken, told) = (self.broken, self.out.len());
+        f(self);
+        if self.broken > broken {
+            let mut place = 0;
+            self.out.retain(|d| {
+                place += 1;
+                place <= told || d.code != "E1001" || d.helps.iter().any(|h| h.edit.is_some())
+            });
+        }
+    }
+
     // ---- scopes
 
     /// Does `f` inside a new scope, then tells which `let`s of that scope nobody used.
     pub fn scoped<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
-        let broken = self.broken;
+        let (broken, misnamed) = (self.broken, self.misnamed);
         self.scopes.push();
         let result = f(self);
         for binding in self.scopes.pop() {
             let Some(span) = binding.span else { continue };
             let unused = matches!(binding.what, What::Let) && !binding.used && !binding.name.starts_with('_');
-            if unused && self.broken == broken {
+            // Where a name is unknown or a piece unreadable, that may have been the use.
+            if unused && self.broken == broken && self.misnamed == misnamed {
                 self.report(say::unused_let(binding.name, span));
             }
         }
@@ -120,6 +138,7 @@ impl<'a> Walker<'a> {
 
     pub fn define_at(&mut self, id: &'a Ident, what: What<'a>, position: Option<usize>) {
         if matches!(&*id.name, "_" | MISSING) {
+            self.broken += usize::from(*id.name == *MISSING);
             return;
         }
         if let Some(first) = self.scopes.here(&id.name) {
@@ -235,6 +254,7 @@ impl<'a> Walker<'a> {
         if let Some(definition) = self.defined_below(&id.name) {
             return self.report(say::used_before(id, definition));
         }
+        self.misnamed += 1;
         let meant = self.meant(&id.name);
         if self.patchy && matches!(meant, Meant::Nothing) {
             return;

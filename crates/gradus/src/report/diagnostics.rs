@@ -35,6 +35,10 @@ pub fn render(d: &Diagnostic, sources: &Sources, style: Style) -> String {
     if text(d.primary.span).is_empty() || nowhere {
         return bare(d);
     }
+    let mut spans = std::iter::once(d.primary.span).chain(d.labels.iter().map(|l| l.span));
+    if spans.any(|s| line_around(s, text(s)).len() > LONG_LINE) {
+        return narrow(d, sources);
+    }
     let config = Config::default().with_color(style.color).with_index_type(IndexType::Byte).with_tab_width(4);
     let place = |s: Span| (s.file, range(s, text(s)));
     let mut report = Report::build(kind, place(d.primary.span))
@@ -107,6 +111,43 @@ fn range(span: Span, text: &str) -> std::ops::Range<usize> {
     };
     let (start, end) = (floor(span.start as usize), floor(span.end as usize));
     start..end.max(start)
+}
+
+/// A line of more bytes is shown in part.
+const LONG_LINE: usize = 400;
+/// So many characters of it on each side.
+const BESIDE: usize = 30;
+
+/// The lines that a span touches.
+fn line_around(span: Span, text: &str) -> &str {
+    let r = range(span, text);
+    let start = text[..r.start].rfind('\n').map_or(0, |k| k + 1);
+    let end = text[r.end..].find('\n').map_or(text.len(), |k| r.end + k);
+    &text[start..end]
+}
+
+/// For endless lines: each place with a few characters around it.
+fn narrow(d: &Diagnostic, sources: &Sources) -> String {
+    let (first, rest) = match bare(d).split_once('\n') {
+        Some((a, b)) => (a.to_string(), b.to_string()),
+        None => return bare(d),
+    };
+    let mut out = format!("{first}\n");
+    for l in std::iter::once(&d.primary).chain(&d.labels) {
+        let text = sources.text(l.span.file);
+        let r = range(l.span, text);
+        let shown = |part: &str| part.replace(['\n', '\r', '\t'], " ");
+        let before: String = text[..r.start].chars().rev().take_while(|c| *c != '\n').take(BESIDE).collect();
+        let before: String = shown(&before).chars().rev().collect();
+        let inside: String = shown(&text[r.clone()]).chars().take(BESIDE).collect();
+        let after: String = text[r.end..].chars().take_while(|c| *c != '\n').take(BESIDE).collect();
+        let after = if text[r.clone()].chars().count() > BESIDE { "…".to_string() } else { shown(&after) };
+        let marks = "^".repeat(inside.chars().count().max(1));
+        let colon = if l.text.is_empty() { "" } else { ": " };
+        out.push_str(&format!("  at {}{colon}{}\n", sources.place(l.span), l.text));
+        out.push_str(&format!("    {before}{inside}{after}\n    {}{marks}\n", " ".repeat(before.chars().count())));
+    }
+    out + &rest
 }
 
 /// Without source lines, for a span that is in no known text.

@@ -22,8 +22,6 @@ mod walker;
 pub mod diagnostics;
 
 #[cfg(test)]
-mod message_tests;
-#[cfg(test)]
 mod tests;
 
 pub use diagnostics::CODES;

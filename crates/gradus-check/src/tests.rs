@@ -1,10 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 //! What the name stage says of small scripts: each case is a text and the codes it gives, in source order.
 
+mod messages;
+
 use crate::{Kind, Known, KnownModule, KnownName, check, trace_wanted};
 use gradus_syntax::{FileId, parse};
 
-pub(crate) fn known() -> Known {
+fn known() -> Known {
     let functions = ["sum", "sin", "sqrt", "grad", "mean", "csv"].map(|n| KnownName::new(n, Kind::Function));
     let values = ["pi", "inf", "seed", "auto"].map(|n| KnownName::new(n, Kind::Value));
     let mut names: Vec<KnownName> = functions.into_iter().chain(values).collect();

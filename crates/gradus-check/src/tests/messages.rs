@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 //! What the name stage says word for word, what it must not say, and trees of any depth.
 
-use crate::tests::known;
+use super::known;
 use crate::{CODES, Kind, Known, KnownModule, KnownName, TraceWanted, check as check_module, public_names, trace_wanted};
 use gradus_syntax::{Diagnostic, FileId, Span, parse};
 

@@ -18,6 +18,7 @@ fn verb(op: &str) -> String {
         "eq" => "==",
         "ne" => "!=",
         "matmul" => "@",
+        "take" => return "an index".to_string(),
         other => return format!("`{other}`"),
     };
     format!("`{sign}`")

@@ -195,9 +195,10 @@ impl Interp<'_> {
         match self.static_dim(n)? {
             Some(d) if d.known().is_none_or(|k| k >= 0) => Ok(d),
             Some(d) => Err(Diagnostic::error("E2011", e.span, format!("a dimension cannot be {d}")).into()),
-            None => Err(Diagnostic::error("E2011", e.span, "a dimension must be an integer that is known before the run")
-                .at("this depends on values of the run")
-                .into()),
+            None => {
+                let why = if self.ty(n).dtype == DType::Real { "this is no integer" } else { "this depends on the run" };
+                Err(Diagnostic::error("E2011", e.span, "a dimension must be an integer that is known before the run").at(why).into())
+            }
         }
     }
 

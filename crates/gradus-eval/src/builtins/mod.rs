@@ -225,7 +225,11 @@ pub(crate) fn arguments<'a, const N: usize>(
     for a in args {
         let k = match &a.name {
             Some(n) => names.iter().position(|p| *p == &**n).ok_or_else(|| {
-                Diagnostic::error("E1105", a.span, format!("`{who}` has no parameter `{n}`"))
+                let d = Diagnostic::error("E1105", a.span, format!("`{who}` has no parameter `{n}`")).at(format!("given as `{n}`"));
+                match gradus_syntax::nearest(n, names.iter().copied()) {
+                    Some(near) => d.help(format!("did you mean `{near}`?")),
+                    None => d,
+                }
                     .note(format!("it is called as `{who}({})`", names.join(", ")))
             })?,
             None => {

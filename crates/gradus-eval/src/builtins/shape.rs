@@ -32,8 +32,9 @@ pub(super) fn dims(s: &mut Interp<'_>, args: &[CallArg]) -> Eval<Shape> {
             Some(d) => return Err(Diagnostic::error("E2011", a.span, format!("a dimension cannot be {d}"))
                 .at("lengths are at least 0").into()),
             None => {
+                let why = if s.ty(n).dtype == DType::Real { "this is no integer" } else { "this depends on the run" };
                 return Err(Diagnostic::error("E2011", a.span, "a dimension must be an integer that is known before the run")
-                    .at("this depends on the run")
+                    .at(why)
                     .into());
             }
         }

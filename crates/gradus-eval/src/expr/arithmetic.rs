@@ -2,7 +2,7 @@
 
 use crate::env::Env;
 use crate::interp::Interp;
-use crate::value::{CallArg, Eval, RuleValue, SetKind, SetValue, TermKind, TermValue, Value};
+use crate::value::{CallArg, Eval, Num, RuleValue, SetKind, SetValue, TermKind, TermValue, Value};
 use gradus_ir::{BinaryOp as Bin, DType, Op, UnaryOp as Un};
 use gradus_syntax::ast::{BinaryOp, CompareOp, Expr, ExprKind, UnaryOp};
 use gradus_syntax::{Diagnostic, Span};
@@ -63,7 +63,23 @@ impl Interp<'_> {
         if bad(y) {
             return Err(self.not_numeric(y, sy));
         }
-        self.zip_tree(x, y, span, &mut |s, p, q| s.emit_blaming(Op::Binary(op), &[p, q], span, &[sx, sy]))
+        self.zip_tree(x, y, span, &mut |s, p, q| {
+            let whole = |n| s.ty(n).dtype != DType::Real;
+            let fraction = op == Bin::Pow && whole(p) && whole(q) && !s.surely_nonnegative(q);
+            let p = if fraction { s.un(Un::ToReal, p, span)? } else { p };
+            s.emit_blaming(Op::Binary(op), &[p, q], span, &[sx, sy])
+        })
+    }
+
+    /// An integer that is written, a size or a position: one of these to a power stays an integer. Whatever else may be
+    /// negative, and then the power is a fraction.
+    fn surely_nonnegative(&self, n: Num) -> bool {
+        let Some(g) = self.tracer.graph_of(n) else { return false };
+        match &g.node(n.id).op {
+            Op::DimValue(_) | Op::Iota(_) => true,
+            Op::Literal(a) => a.data.iter().all(|v| *v >= 0.0),
+            _ => g.constant(n.id).is_some_and(|v| v >= 0.0),
+        }
     }
 
     fn eval_logic(&mut self, op: BinaryOp, a: &Expr, b: &Expr, env: &Env, span: Span) -> Eval<Value> {

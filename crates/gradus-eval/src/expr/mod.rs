@@ -184,6 +184,15 @@ impl Interp<'_> {
         match gradus_syntax::nearest(&name.name, fields.iter().copied()) {
             Some(near) => d.fix(format!("did you mean `{near}`?"), name.span, near).into(),
             None if !fields.is_empty() => d.note(format!("its fields are {}", fields.join(", "))).into(),
+            // What other languages write behind a dot is a function here.
+            None if matches!(v, Value::Num(_)) => {
+                let x = self.text_at(span).filter(|t| t.len() <= 24).unwrap_or("x").to_string();
+                match &*name.name {
+                    "T" => d.help(format!("the transpose is `{x}'`")).into(),
+                    f if crate::builtins::names().any(|b| b == f) => d.help(format!("write `{f}({x})`")).into(),
+                    _ => d.into(),
+                }
+            }
             None => d.into(),
         }
     }

@@ -155,7 +155,14 @@ impl Interp<'_> {
             Some((v, at)) => {
                 // With several unknowns, those that are not given start at their default.
                 let v = match (v, p.unknowns.len()) {
-                    (Value::Record(_), n) if n > 1 => {
+                    (Value::Record(fields), n) if n > 1 => {
+                        if let Some((odd, _)) = fields.iter().find(|(f, _)| !p.unknowns.contains(f)) {
+                            let names: Vec<&str> = p.unknowns.iter().map(|u| &**u).collect();
+                            return Err(Diagnostic::error("E1203", *at, format!("the problem has no unknown `{odd}`"))
+                                .at("in this starting point")
+                                .note(format!("its unknowns are {}", names.join(", ")))
+                                .into());
+                        }
                         let d = self.default_start(&p.tree, r.span)?;
                         match (&d, v) {
                             (Value::Record(fields), given) => Value::record(

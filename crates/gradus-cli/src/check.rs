@@ -20,9 +20,9 @@ pub fn check(args: CheckArgs, err: Style) -> u8 {
         if !to_json {
             output::complain(&outcome.diagnostics, session.sources(), err);
             if !args.quiet && !outcome.diagnostics.iter().any(gradus::Diagnostic::is_error) {
-                println!("{}: in order", path.display());
+                output::say(format_args!("{}: in order", path.display()));
                 for line in &facts.lines {
-                    println!("  {line}");
+                    output::say(format_args!("  {line}"));
                 }
             }
         }

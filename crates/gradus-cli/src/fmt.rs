@@ -53,7 +53,7 @@ fn file(session: &mut Session, path: &Path, check: bool, err: Style) -> u8 {
         return 0;
     }
     if check {
-        println!("{} is not in the standard layout", path.display());
+        output::say(format_args!("{} is not in the standard layout", path.display()));
         return 1;
     }
     match std::fs::write(path, new) {

@@ -35,6 +35,11 @@ fn interrupt() -> CancelToken {
     CancelToken::from_flag(flag)
 }
 
+/// A line on the standard output. A reader that has gone away (`| head`) is no mistake.
+pub fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 /// Read a script; a complaint is printed.
 pub fn open(session: &mut Session, path: &Path) -> Option<FileId> {
     match session.open(path) {

@@ -15,7 +15,7 @@ pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
             continue;
         };
         let outcome = session.test(script, args.filter.as_deref(), &mut Silent);
-        println!("{}", path.display());
+        output::say(path.display());
         show(&outcome, &session, args.quiet, out);
         output::complain(&outcome.diagnostics, session.sources(), err);
         if args.timings {
@@ -31,8 +31,8 @@ pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
     }
     if passed + failed == 0 && code == 0 {
         match &args.filter {
-            Some(f) => println!("no test has `{f}` in its name"),
-            None => println!("no tests"),
+            Some(f) => output::say(format_args!("no test has `{f}` in its name")),
+            None => output::say("no tests"),
         }
         return code;
     }
@@ -41,7 +41,7 @@ pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
         1 => ", 1 script is wrong".into(),
         n => format!(", {n} scripts are wrong"),
     };
-    println!("{passed} passed, {failed} failed{scripts}");
+    output::say(format_args!("{passed} passed, {failed} failed{scripts}"));
     code
 }
 
@@ -53,13 +53,13 @@ fn show(outcome: &Outcome, session: &Session, quiet: bool, style: Style) {
     for t in &outcome.tests {
         if t.passed {
             if !quiet {
-                println!("  {}  {}", word("ok", 32), t.name);
+                output::say(format_args!("  {}  {}", word("ok", 32), t.name));
             }
             continue;
         }
-        println!("  {}  {}", word("FAILED", 31), t.name);
+        output::say(format_args!("  {}  {}", word("FAILED", 31), t.name));
         for d in &t.diagnostics {
-            print!("{}", report::render(d, session.sources(), style));
+            output::say(report::render(d, session.sources(), style).trim_end());
         }
     }
 }

@@ -221,3 +221,16 @@ fn rewrites_do_not_change_results() {
 fn the_tests_of_every_example_pass_without_rewrites() {
     settle(&script_tests(&["examples"], gradus::Level::Off));
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_mistake() {
+    use std::process::{Command, Stdio};
+    let script = root().join("examples/loops.opt");
+    for command in ["test", "check", "run"] {
+        let mut child =
+            Command::new(GRADUS).arg(command).arg(&script).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}

@@ -148,6 +148,16 @@ pub(crate) fn used_before(id: &Ident, definition: Span) -> Diagnostic {
         .help("a script is evaluated from top to bottom: move the definition above")
 }
 
+/// A value that a function reads, when a statement calls the function before it.
+pub(crate) fn read_before(id: &Ident, definition: Span, callee: &str, call: Span) -> Diagnostic {
+    let name = &id.name;
+    Diagnostic::error("E1004", id.span, format!("`{name}` is used before it is defined"))
+        .at("read here")
+        .label(call, format!("`{callee}` is called before `{name}` is there"))
+        .label(definition, "defined here")
+        .help("a script is evaluated from top to bottom: move the definition above the call")
+}
+
 /// Why something is not assignable.
 pub(crate) fn not_a_state(id: &Ident, is: &str, near: Option<&str>, definition: Option<Span>) -> Diagnostic {
     let name = &id.name;

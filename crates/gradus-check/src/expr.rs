@@ -1,6 +1,7 @@
 //! Expressions.
 
 use crate::diagnostics as say;
+use crate::known::Kind;
 use crate::scope::What;
 use crate::types::Dims;
 use crate::walker::{Resolved, Unresolved, Walker};
@@ -66,8 +67,10 @@ impl<'a> Walker<'a> {
                     w.expr(over);
                     w.define_pattern(pattern, What::Bound, None);
                 }
-                filter.iter().for_each(|e| w.expr(e));
-                w.expr(body);
+                w.unsurely(|w| {
+                    filter.iter().for_each(|e| w.expr(e));
+                    w.expr(body);
+                });
             }),
             ExprKind::Record(fields) => self.record(fields),
             ExprKind::Block(stmts, value) => self.scoped(|w| {
@@ -87,16 +90,20 @@ impl<'a> Walker<'a> {
             ExprKind::Lambda(lambda) => {
                 // The body runs when it is called: by then values from further down may be there.
                 let at = self.at.take();
-                self.scoped(|w| {
-                    w.params(&lambda.params);
-                    w.expr(&lambda.body);
+                self.unsurely(|w| {
+                    w.scoped(|w| {
+                        w.params(&lambda.params);
+                        w.expr(&lambda.body);
+                    });
                 });
                 self.at = at;
             }
             ExprKind::If(c, a, b) => {
                 self.expr(c);
-                self.expr(a);
-                self.expr(b);
+                self.unsurely(|w| {
+                    w.expr(a);
+                    w.expr(b);
+                });
             }
             ExprKind::For { var, over, state, init, body } | ExprKind::Scan { var, over, state, init, body } => {
                 self.expr(over);
@@ -207,6 +214,9 @@ impl<'a> Walker<'a> {
         };
         args.iter().for_each(|a| self.expr(&a.value));
         if let Resolved::Named(known, decl) = resolved {
+            if known.kind == Kind::Function && !partial {
+                self.note_call(known, decl, whole.span);
+            }
             self.arguments(known, decl, args, whole.span, partial);
         }
     }
@@ -289,6 +299,16 @@ impl<'a> Walker<'a> {
             ExprKind::Name(id) => {
                 if let Resolved::Named(known, decl) = self.name(id) {
                     self.solved_bare(known, decl, id.span);
+                    self.note_call(known, decl, id.span);
+                }
+            }
+            ExprKind::Call(callee, _) => {
+                self.expr(&s.problem);
+                if let ExprKind::Name(id) = &*callee.kind
+                    && let Some(What::Declared(known)) = self.scopes.get(&id.name).map(|b| b.what)
+                    && known.kind == Kind::Problem
+                {
+                    self.note_call(known, Some(id.span), s.problem.span);
                 }
             }
             ExprKind::Optimize(o) => {

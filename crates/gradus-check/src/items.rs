@@ -57,10 +57,16 @@ impl<'a> Walker<'a> {
                 }
                 kind => {
                     self.told.clear();
+                    self.order.inside = match kind {
+                        ItemKind::Fn(_) | ItemKind::Problem(_) => declared_name(kind).map(|id| &*id.name),
+                        _ => None,
+                    };
                     self.one_item(|w| w.item(kind));
+                    self.order.inside = None;
                 }
             }
         }
+        self.check_order();
     }
 
     /// Names alone in the dimensions of `data` and of annotated `let`s are known from there on.

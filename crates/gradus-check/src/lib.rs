@@ -11,6 +11,7 @@ mod expr;
 mod items;
 mod known;
 mod laws;
+mod order;
 mod scope;
 mod steps;
 mod stmt;

@@ -2,6 +2,7 @@
 
 use crate::diagnostics::{self as say, Meant};
 use crate::known::{Kind, Known, KnownModule, KnownName};
+use crate::order::Order;
 use crate::scope::{Binding, Scopes, What};
 use crate::types::Dims;
 use gradus_syntax::ast::{Ident, ItemKind, Module, Param, Pattern, Stmt, StmtKind};
@@ -47,6 +48,8 @@ pub(crate) struct Walker<'a> {
     pub blocks: Vec<&'a [Stmt]>,
     /// Number of broken pieces passed so far.
     pub broken: usize,
+    /// Reads and calls of declarations.
+    pub order: Order<'a>,
     /// Number of names called unknown so far.
     pub misnamed: usize,
     /// Some declaration could not be read: names may be missing through no fault of their user.
@@ -82,6 +85,7 @@ impl<'a> Walker<'a> {
             blocks: Vec::new(),
             broken: 0,
             misnamed: 0,
+            order: Order::default(),
             patchy,
             open: false,
             whole: Vec::new(),
@@ -182,7 +186,7 @@ impl<'a> Walker<'a> {
     pub fn params(&mut self, params: &'a [Param]) {
         for p in params {
             if let Some(default) = &p.default {
-                self.expr(default);
+                self.unsurely(|w| w.expr(default));
             }
             if let Some(ty) = &p.ty {
                 self.type_expr(ty, Dims::Bind);
@@ -198,6 +202,7 @@ impl<'a> Walker<'a> {
 
     /// Resolves a name that is read.
     pub fn name(&mut self, id: &'a Ident) -> Resolved<'a> {
+        self.note_read(id);
         let found = match self.scopes.get_mut(&id.name) {
             Some(binding) => {
                 binding.used = true;

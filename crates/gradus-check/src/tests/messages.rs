@@ -78,6 +78,30 @@ fn a_name_below_is_not_the_value_yet() {
 }
 
 #[test]
+fn a_call_needs_the_values_that_its_body_reads() {
+    let help = "? a script is evaluated from top to bottom: move the definition above the call";
+    check("fn f(x) = x + y\nlet a = f(1)\nlet y = 2", &[
+        &format!("E1004 `y` `y` is used before it is defined | `f(1)` `f` is called before `y` is there | `y` defined here {help}"),
+    ]);
+    check("fn f(x) = g(x)\nfn g(x) = x + y + y\nprint f(1), f(2)\nlet y = 2", &[
+        &format!("E1004 `y` `y` is used before it is defined | `f(1)` `f` is called before `y` is there | `y` defined here {help}"),
+    ]);
+    check("problem p(l) = min x: real of l * (x - y)^2\nlet s = solve p(1)\nlet y = 2", &[
+        &format!("E1004 `y` `y` is used before it is defined | `p(1)` `p` is called before `y` is there | `y` defined here {help}"),
+    ]);
+    check("problem p = min x: real of (x - y)^2\nlet s = solve p\ndata y: real", &[
+        &format!("E1004 `y` `y` is used before it is defined | `p` `p` is called before `y` is there | `y` defined here {help}"),
+    ]);
+    // Where it may not be read, nobody is blamed.
+    check("fn f(x) = if x > 2 then y else x\nlet a = f(1)\nlet y = 2", &[]);
+    check("fn f(x) = z -> z + y\nlet a = f(1)\nlet y = 2\nprint a(1)", &[]);
+    check("fn f(x) = x + y\nlet g = grad(f)\nlet h = z -> f(z)\nlet y = 2\nprint g(1), h(1)", &[]);
+    check("fn f(x) = x + y\nlet y = 2\nprint f(1)", &[]);
+    check("fn f(x, y) = x + y\nprint f(1, 2)\nlet y = 2", &[]);
+    check("fn f(x) = f(x - 1) + y\nlet y = 2\nprint f(1)\ntest \"t\" { assert f(1) == late }\nlet late = 2", &[]);
+}
+
+#[test]
 fn what_stands_twice_is_shown_in_both_places() {
     let values = "? values do not change: give the second one a name of its own";
     check("fn f(x) = {\n let a = x\n let a = a + 1\n a\n}", &[&format!("E1003 `a` `a` is defined twice | `a` first defined here {values}")]);

@@ -9,7 +9,7 @@ use crate::env::Env;
 use crate::interp::{Interp, Mode};
 use crate::value::{Eval, MethodValue, RuleValue, Stop, Value};
 use gradus_ir::{Op, UnaryOp};
-use gradus_syntax::ast::{Expr, Solve, With};
+use gradus_syntax::ast::{Expr, ExprKind, Solve, With};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
@@ -45,7 +45,11 @@ fn within(part: Span, whole: Span) -> bool {
 
 impl Interp<'_> {
     pub(crate) fn eval_solve(&mut self, s: &Arc<Solve>, env: &Env, span: Span, name: Option<Arc<str>>) -> Eval<Value> {
-        let p = self.eval(&s.problem, env)?;
+        // A problem may be written where it is solved.
+        let p = match &*s.problem.kind {
+            ExprKind::Optimize(_) => self.problem_from(&s.problem, env, Arc::from("problem"), s.problem.span)?,
+            _ => self.eval(&s.problem, env)?,
+        };
         let problem = self.as_problem(&p, s.problem.span)?;
         let mut stages = Vec::new();
         for e in &s.stages {
@@ -275,7 +279,8 @@ impl Interp<'_> {
             text.push_str(&format!("; with {}", split.prox.describe()));
         }
         if !p.constraints.is_empty() {
-            text.push_str(&format!("; {} constraints", p.constraints.len()));
+            let n = p.constraints.len();
+            text.push_str(&format!("; {n} constraint{}", if n == 1 { "" } else { "s" }));
         }
         let names: Vec<String> = runners.iter().map(|(r, _)| r.name()).collect();
         text.push_str(&format!(" -> {}", names.join(" then ")));

@@ -19,7 +19,7 @@ pub fn real(x: f64, digits: usize) -> String {
     let scientific = format!("{x:.*e}", digits - 1);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-5..15).contains(&exponent) && exponent < digits as i32 {
+    if (-4..15).contains(&exponent) && exponent < digits as i32 {
         let decimals = (digits as i32 - 1 - exponent).max(0) as usize;
         return trimmed(&format!("{x:.decimals$}"));
     }
@@ -77,7 +77,8 @@ mod tests {
             (-2.5, "-2.5"),
             (2125.720394138, "2125.72039"),
             (1.0 / 3.0, "0.333333333"),
-            (1e-5, "0.00001"),
+            (1e-4, "0.0001"),
+            (1e-5, "1e-5"),
             (1.5e-6, "1.5e-6"),
             (1.23456789012e-9, "1.23456789e-9"),
             (9.9999999999, "10"),

@@ -30,6 +30,12 @@ impl Interp<'_> {
             ("augmented_lagrangian", format!("{what} objective with general constraints: multipliers for them, projections for the set"))
         } else if !facts.is_smooth() {
             return Err(self.not_smooth(p, split, facts, span));
+        } else if let Some(s) = Self::set_without_projection(split) {
+            return Err(Diagnostic::error("E3005", p.span, format!("no projection is known for `{s}`"))
+                .at("the unknown is in this set")
+                .label(span, "chosen for here")
+                .help("give the set a `project v = …`, or state it as a constraint: `subject to x in …`")
+                .into());
         } else if let Some((at, why)) = split.prox.obstacle() {
             // The method for constraints takes a set, but no term beside them.
             let help = match terms {
@@ -118,12 +124,20 @@ impl Interp<'_> {
             .into())
     }
 
+    /// A declared set that does not say how to reach it.
+    fn set_without_projection(split: &Split) -> Option<String> {
+        split.prox.parts.iter().find_map(|p| match &p.term.kind {
+            crate::value::TermKind::Indicator(s) if !p.term.has_prox() => Some(s.describe()),
+            _ => None,
+        })
+    }
+
     fn not_smooth(&mut self, p: &Problem, split: &Split, facts: &SolveFacts, span: Span) -> crate::value::Stop {
         let at = self.culprit_span(split, facts.rough).unwrap_or(p.objective.span);
         Diagnostic::error("E3026", at, "the objective is neither smooth nor a sum of smooth parts and known terms")
             .at("this has a kink")
             .label(span, "no method was found for this solve")
-            .help("write it with a library term (`norm1(x)`, `hinge(…)`, `indicator(S)`), or smooth it (`huber`, `softplus`)")
+            .help("write it with a library term (`norm1(x)`, `hinge(…)`, `indicator(S)`), give your own term a `prox(v, t) = …`, or smooth it (`huber`, `softplus`)")
             .into()
     }
 

@@ -256,11 +256,15 @@ impl Interp<'_> {
                 let same = new.len() == want.len() && new.iter().zip(&want).all(|(n, w)| s.ty(*n).shape == w.shape);
                 if !same {
                     let found = s.type_tree(&v, span)?.describe();
+                    // The state of a rule is called `name#part`, the unknown itself `x`.
+                    let shown = c.name.split('#').next().unwrap_or_default();
                     return Err(Diagnostic::error(
                         "E2012",
                         span,
-                        format!("the state `{}` of `{label}` starts as `{}` and becomes `{found}`", c.name, c.tree.describe()),
+                        format!("the state `{shown}` of `{label}` starts as `{}` and becomes `{found}`", c.tree.describe()),
                     )
+                    .at(format!("`{label}` runs here"))
+                    .help("a state keeps its shape: start it in the shape that the step gives, for example from `zeros_like(start)`")
                     .into());
                 }
                 for (n, w) in new.iter().zip(&want) {

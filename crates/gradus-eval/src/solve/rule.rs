@@ -6,7 +6,7 @@ use crate::interp::Interp;
 use crate::value::{CallArg, Eval, Num, RuleValue, Stop, Value};
 use gradus_ir::{BinaryOp, DType, Dim, Op, UnaryOp};
 use gradus_syntax::ast::StepStmt;
-use gradus_syntax::Span;
+use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
 /// Settings that belong to the loop around a rule, given among the rule's own arguments.
@@ -86,6 +86,13 @@ impl Interp<'_> {
             for p in &parts {
                 g = s.rule_step(p, &g, &x, &t, &mut out, span)?;
             }
+            let (point, moved) = (s.type_tree(&x, span)?.describe(), s.type_tree(&g, span)?.describe());
+            if !s.same_shapes(&x, &g, span)? {
+                return Err(Diagnostic::error("E2012", span, format!("the step of `{label}` is `{moved}`, the unknown `{point}`"))
+                    .at(format!("`{label}` runs here"))
+                    .help("a step has the shape of the unknown, as the gradient has")
+                    .into());
+            }
             let mut x1 = s.arith(BinaryOp::Add, &x, &g, span, span, span)?;
             if let Some(set) = &task.set {
                 x1 = s.project(set, &x1, span)?;
@@ -130,6 +137,12 @@ impl Interp<'_> {
             }
             Ok(Value::Num(total))
         })
+    }
+
+    /// Scalars fit everywhere.
+    fn same_shapes(&mut self, x: &Value, g: &Value, span: Span) -> Eval<bool> {
+        let (a, b) = (self.leaves(x, span)?, self.leaves(g, span)?);
+        Ok(a.iter().zip(&b).all(|(a, b)| self.ty(*b).shape.is_scalar() || self.ty(*a).shape == self.ty(*b).shape))
     }
 
     /// A scalar state becomes one value per entry of the unknown.

@@ -66,11 +66,14 @@ fn stages(
     let settings = eval_options(command, options);
     let mut host = SessionHost::new(sources, reader, engine, options, &unbound, emit, Mode::Check);
     let broken = has_errors(&diagnostics);
-    diagnostics.extend(gradus_check::check(&module, &known_names(&host)));
+    let line = |d: &Diagnostic| text.bytes().take(d.primary.span.start as usize).filter(|b| *b == b'\n').count();
+    // Where a line does not parse, its names mean little.
+    let torn: Vec<usize> = diagnostics.iter().filter(|d| broken && d.primary.span.file == script).map(line).collect();
+    let named = gradus_check::check(&module, &known_names(&host));
+    diagnostics.extend(named.into_iter().filter(|d| !torn.contains(&line(d))));
     if !broken {
         // The evaluator meets wrong names again; each place is told once.
         let found = check_script(&module, &text, &mut host, &settings);
-        let line = |d: &Diagnostic| text.bytes().take(d.primary.span.start as usize).filter(|b| *b == b'\n').count();
         let told = |e: &Diagnostic, d: &Diagnostic| {
             let (a, b) = (e.primary.span, d.primary.span);
             e.is_error() && a.file == b.file && (a == b || (e.code == d.code && line(e) == line(d)))

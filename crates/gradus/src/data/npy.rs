@@ -53,14 +53,13 @@ pub fn read_member(bytes: &[u8], request: &DataRequest, blame: &Blame) -> Outcom
 }
 
 fn decode(bytes: &[u8], label: &str, request: &DataRequest, blame: &Blame) -> Outcome<Array> {
+    // Checked before anything of the claimed size is computed or allocated.
+    if promised(bytes).is_some_and(|n| n > bytes.len()) {
+        return Err(Box::new(blame.error("E6112", format!("`{label}` is cut off: its header promises more elements than it holds"))));
+    }
     let npy = NpyFile::new(bytes)
         .map_err(|e| Box::new(blame.error("E6112", format!("`{label}` is no `npy` file: {e}")).at("not NumPy's format")))?;
     let shape: Vec<usize> = npy.shape().iter().map(|&n| n as usize).collect();
-    // Checked before anything of the claimed size is allocated.
-    let claimed = shape.iter().try_fold(npy.dtype().num_bytes().unwrap_or(1), |a, &n| a.checked_mul(n));
-    if claimed.is_none_or(|n| n > bytes.len()) {
-        return Err(Box::new(blame.error("E6112", format!("`{label}` is cut off: its header promises more elements than it holds"))));
-    }
     let fortran = npy.order() == Order::Fortran;
     let (values, integral) = numbers(npy, label, blame)?;
     let values = if fortran { row_major(&values, &shape) } else { values };
@@ -71,6 +70,28 @@ fn decode(bytes: &[u8], label: &str, request: &DataRequest, blame: &Blame) -> Ou
     Array::new(dtype, shape, values).ok_or_else(|| {
         Box::new(blame.error("E6112", format!("`{label}` is damaged: its header does not fit its {}", counted(count, "number"))))
     })
+}
+
+/// The largest number of elements that the header may claim (the largest number where it is too large for one), without
+/// trusting it: every group in parentheses counts.
+fn promised(bytes: &[u8]) -> Option<usize> {
+    let (start, length) = match *bytes.get(6)? {
+        1 => (10, usize::from(u16::from_le_bytes(bytes.get(8..10)?.try_into().ok()?))),
+        _ => (12, u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?) as usize),
+    };
+    let header = String::from_utf8_lossy(bytes.get(start..bytes.len().min(start.saturating_add(length)))?);
+    let groups = header.split('(').skip(1).filter_map(|rest| rest.split_once(')'));
+    groups.map(|(dims, _)| product(dims)).max()
+}
+
+fn product(dims: &str) -> usize {
+    let mut total = 1_usize;
+    for d in dims.split(',').map(str::trim).filter(|d| !d.is_empty()) {
+        let n = d.trim_end_matches(['L', 'l']).parse::<usize>().unwrap_or(usize::MAX);
+        // A zero does not make up for another length that no array has.
+        total = total.checked_mul(n.max(1)).unwrap_or(usize::MAX);
+    }
+    total
 }
 
 /// All elements as floats, and whether the file stores integers.

@@ -173,3 +173,48 @@ fn reads_members_of_npz() {
     assert_eq!(load(Some("trian")).unwrap_err().helps[0].text, "did you mean `train`?");
     assert_eq!(load(None).unwrap_err().message, "`d.npz` holds 2 arrays; which one?");
 }
+
+/// Damaged and random files end in a diagnostic or in finite numbers.
+#[test]
+fn damaged_files_never_panic() {
+    let f = Folder::new("damaged");
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |n: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % n
+    };
+    let csv = b"a,b\n1,2.5\n\"3\",4e2\n-5,nan\n";
+    let originals: [(&str, Vec<u8>); 3] = [("d.csv", csv.to_vec()), ("d.npy", npy(npyz::Order::C)), ("e.npy", npy(npyz::Order::Fortran))];
+    for round in 0..1500 {
+        let (name, bytes) = &originals[round % 3];
+        let mut bytes = bytes.clone();
+        for _ in 0..=next(4) {
+            let at = next(bytes.len() as u64) as usize;
+            match next(4) {
+                0 => bytes[at] = next(256) as u8,
+                1 => bytes[at] = b"0123456789,\n\"'(){}<>|f"[next(22) as usize],
+                2 => bytes.truncate(at.max(1)),
+                _ => bytes.insert(at, b"9,\n\"-e.("[next(8) as usize]),
+            }
+        }
+        if let Ok(a) = f.load(name, &bytes, |_| {}) {
+            assert!(a.data.iter().all(|x| x.is_finite()) && a.len() == a.shape.iter().product::<usize>());
+        }
+    }
+}
+
+#[test]
+fn a_header_that_promises_too_much_is_refused() {
+    let f = Folder::new("huge");
+    for shape in ["(18446744073709551615, 3)", "(4294967296, 4294967296)", "(1000000, 1000000)", "(0, 18446744073709551615)", "(-1, 3)"] {
+        let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend([0; 48]);
+        let code = f.load("h.npy", &bytes, |_| {}).unwrap_err().code;
+        assert!(matches!(code, "E6106" | "E6112"), "{shape}: {code}");
+    }
+}

@@ -79,13 +79,13 @@ fn promised(bytes: &[u8]) -> Option<usize> {
         1 => (10, usize::from(u16::from_le_bytes(bytes.get(8..10)?.try_into().ok()?))),
         _ => (12, u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?) as usize),
     };
-    let header = String::from_utf8_lossy(bytes.get(start..bytes.len().min(start.saturating_add(length)))?);
+    let header = String::from_utf8_lossy(bytes.get(start..usize::min(bytes.len(), start + length))?);
     let groups = header.split('(').skip(1).filter_map(|rest| rest.split_once(')'));
     groups.map(|(dims, _)| product(dims)).max()
 }
 
 fn product(dims: &str) -> usize {
-    let mut total = 1_usize;
+    let mut total: usize = 1;
     for d in dims.split(',').map(str::trim).filter(|d| !d.is_empty()) {
         let n = d.trim_end_matches(['L', 'l']).parse::<usize>().unwrap_or(usize::MAX);
         // A zero does not make up for another length that no array has.

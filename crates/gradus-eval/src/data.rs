@@ -154,9 +154,15 @@ impl Interp<'_> {
                 DType::Bool => array.data.iter().all(|v| *v == 0.0 || *v == 1.0),
             };
             if !fits {
-                return Err(Diagnostic::error("E6010", d.ty.span, format!("`{}` has numbers that are no {dtype}", d.name.name))
-                    .at(format!("declared as {dtype}"))
-                    .into());
+                let odd = |v: &f64| if dtype == DType::Int { v.fract() != 0.0 } else { *v != 0.0 && *v != 1.0 };
+                let first = array.data.iter().enumerate().find(|(_, v)| odd(v));
+                let mut e = Diagnostic::error("E6010", d.ty.span, format!("`{}` has numbers that are no {dtype}", d.name.name))
+                    .at(format!("declared as {dtype}"));
+                if let Some((k, v)) = first {
+                    let row = array.shape.iter().skip(1).product::<usize>().max(1);
+                    e = e.note(format!("the first is {v}, in row {} of the data (counted from 0)", k / row));
+                }
+                return Err(e.into());
             }
             array.dtype = dtype;
         }

@@ -11,6 +11,7 @@ use crate::sources::Sources;
 use crate::timings::{Stage, Timings};
 use gradus_eval::{Mode, check_script, known_names, run_script};
 use gradus_syntax::{Diagnostic, FileId};
+use std::collections::HashSet;
 
 /// What is to be done with a script.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,9 +67,10 @@ fn stages(
     let settings = eval_options(command, options);
     let mut host = SessionHost::new(sources, reader, engine, options, &unbound, emit, Mode::Check);
     let broken = has_errors(&diagnostics);
-    let line = |d: &Diagnostic| text.bytes().take(d.primary.span.start as usize).filter(|b| *b == b'\n').count();
+    let ends: Vec<usize> = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(k, _)| k).collect();
+    let line = |d: &Diagnostic| ends.partition_point(|e| *e < d.primary.span.start as usize);
     // Where a line does not parse, its names mean little.
-    let torn: Vec<usize> = diagnostics.iter().filter(|d| broken && d.primary.span.file == script).map(line).collect();
+    let torn: HashSet<usize> = diagnostics.iter().filter(|d| d.code.starts_with("E0") && d.is_error()).map(line).collect();
     let named = gradus_check::check(&module, &known_names(&host));
     diagnostics.extend(named.into_iter().filter(|d| !torn.contains(&line(d))));
     if !broken {

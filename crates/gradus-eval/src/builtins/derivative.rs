@@ -190,7 +190,12 @@ impl Interp<'_> {
     }
 
     pub fn hessian_matrix(&mut self, f: &Value, x: &Value, span: Span) -> Eval<Num> {
-        let n = self.num(x, span)?;
+        let Value::Num(n) = *x else {
+            return Err(Diagnostic::error("E2003", span, format!("a matrix of second derivatives needs a vector argument, found {}", x.kind()))
+                .at("the derivative is taken here")
+                .help("write the function over one vector; a method that uses this takes one array as its unknown")
+                .into());
+        };
         let f = f.clone();
         let x = x.clone();
         self.by_columns(n, span, &mut |s, e| {

@@ -22,7 +22,7 @@ pub fn explain(args: ExplainArgs, err: Style) -> u8 {
         Some(s) => vec![s.name()],
         None => STAGES.iter().map(|s| s.name()).collect(),
     };
-    let mut emit = Stages { wanted: wanted.clone(), out: std::io::stdout() };
+    let mut emit = Stages { wanted: wanted.clone(), out: std::io::stdout(), facts: Vec::new() };
     if wanted.contains(&"ast") {
         let (tree, _) = session.syntax_tree(script);
         emit.section("ast", "", &tree);
@@ -58,6 +58,8 @@ fn page(code: &str) -> u8 {
 struct Stages {
     wanted: Vec<&'static str>,
     out: std::io::Stdout,
+    /// What was said of problems already.
+    facts: Vec<String>,
 }
 
 impl Stages {
@@ -69,9 +71,15 @@ impl Stages {
 
 impl Emit for Stages {
     fn event(&mut self, event: &Event, _: &Sources) {
-        if let Event::Stage { stage, title, text } = event
-            && self.wanted.contains(stage)
-        {
+        let Event::Stage { stage, title, text } = event else { return };
+        // Facts of problems go with the types.
+        if *stage == "facts" && self.wanted.contains(&"types") {
+            let line = format!("{title}: {text}");
+            if !self.facts.contains(&line) {
+                self.section("facts", title, text);
+                self.facts.push(line);
+            }
+        } else if self.wanted.contains(stage) {
             self.section(stage, title, text);
         }
     }

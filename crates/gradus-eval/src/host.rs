@@ -1,6 +1,7 @@
 //! What the interpreter asks of the outside: library texts, data, execution, output. The facade implements it.
 
 use gradus_ir::{Array, Graph, Origin};
+use gradus_syntax::ast::Module;
 use gradus_syntax::{Diagnostic, FileId, Span};
 use std::sync::Arc;
 
@@ -96,10 +97,28 @@ pub enum Header {
     No,
 }
 
+/// A module of the standard library, parsed once by whoever holds it.
+#[derive(Clone, Debug)]
+pub struct Library {
+    pub file: FileId,
+    pub text: Arc<str>,
+    pub tree: Arc<Module>,
+    /// The first syntax error, which a released library has not.
+    pub broken: Option<Box<Diagnostic>>,
+}
+
+impl Library {
+    pub fn parse(file: FileId, text: Arc<str>) -> Library {
+        let (tree, diagnostics) = gradus_syntax::parse(file, &text);
+        let broken = diagnostics.into_iter().find(Diagnostic::is_error).map(Box::new);
+        Library { file, text, tree: Arc::new(tree), broken }
+    }
+}
+
 /// The outside world of a run.
 pub trait Host {
-    /// The text of a standard library module (`sets`, `nn`, …).
-    fn library(&self, module: &str) -> Option<(FileId, Arc<str>)>;
+    /// A standard library module (`sets`, `nn`, …).
+    fn library(&self, module: &str) -> Option<Library>;
 
     /// The modules whose names are visible without `use`, in order.
     fn prelude(&self) -> &[&'static str];

@@ -24,7 +24,7 @@ mod tree;
 mod types;
 mod value;
 
-pub use host::{Engine, Event, Fault, Host, NonFinite, Output};
+pub use host::{Engine, Event, Fault, Host, Library, NonFinite, Output};
 pub use interp::{Mode, Options};
 pub use run::{check_script, known_names, run_script};
 pub use script::Outcome;

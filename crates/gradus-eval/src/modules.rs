@@ -157,15 +157,14 @@ impl Interp<'_> {
         if let Some(k) = self.modules.iter().position(|m| m.library && &*m.name == name) {
             return Ok(k);
         }
-        let Some((file, text)) = self.host.library(name) else {
+        let Some(library) = self.host.library(name) else {
             return Err(Diagnostic::error("E1101", span, format!("there is no library module `{name}`")).into());
         };
-        let (ast, diagnostics) = gradus_syntax::parse(file, &text);
-        let index = self.add_module(name, file, text, true);
-        if let Some(d) = diagnostics.into_iter().find(Diagnostic::is_error) {
+        let index = self.add_module(name, library.file, library.text, true);
+        if let Some(d) = library.broken {
             return Err(d.into());
         }
-        self.declare_items(index, &ast);
+        self.declare_items(index, &library.tree);
         Ok(index)
     }
 

@@ -54,9 +54,8 @@ pub fn known_names(host: &dyn Host) -> Known {
     known.settings = crate::solve::rule::DRIVER_SETTINGS.iter().map(|s| Arc::from(*s)).collect();
     let prelude = host.prelude().to_vec();
     for name in host.modules() {
-        let Some((file, text)) = host.library(name) else { continue };
-        let (ast, _) = gradus_syntax::parse(file, &text);
-        let names = gradus_check::public_names(&ast);
+        let Some(library) = host.library(name) else { continue };
+        let names = gradus_check::public_names(&library.tree);
         if prelude.contains(&name) {
             let only_methods = name.starts_with(crate::modules::METHODS);
             known.names.extend(names.iter().filter(|n| !only_methods || n.kind == Kind::Method).cloned());

@@ -12,7 +12,7 @@ use crate::sources::Sources;
 use crate::stdlib;
 use crate::timings::Stage;
 use gradus_eval::host::{DataRequest, Engine, Event, Host};
-use gradus_eval::{Mode, Output};
+use gradus_eval::{Library, Mode, Output};
 use gradus_ir::Array;
 use gradus_syntax::{Diagnostic, FileId, Span};
 use std::collections::HashSet;
@@ -115,7 +115,7 @@ impl<'s> SessionHost<'s> {
 }
 
 impl Host for SessionHost<'_> {
-    fn library(&self, module: &str) -> Option<(FileId, Arc<str>)> {
+    fn library(&self, module: &str) -> Option<Library> {
         self.sources.library(module)
     }
 

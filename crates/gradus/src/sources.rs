@@ -1,7 +1,10 @@
 //! The texts of a session: scripts by file, library modules by name, and what diagnostics need of them.
 
 use crate::stdlib;
+use gradus_eval::Library;
 use gradus_syntax::{FileId, Span};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +27,8 @@ struct File {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<File>,
+    /// Library modules that were asked for, parsed.
+    library: RefCell<HashMap<usize, Library>>,
 }
 
 impl Sources {
@@ -55,9 +60,10 @@ impl Sources {
     }
 
     /// A module of the standard library.
-    pub fn library(&self, module: &str) -> Option<(FileId, Arc<str>)> {
+    pub fn library(&self, module: &str) -> Option<Library> {
         let k = stdlib::MODULES.iter().position(|(name, _)| *name == module)?;
-        Some((FileId(LIBRARY + k as u32), Arc::from(stdlib::MODULES[k].1)))
+        let parse = || Library::parse(FileId(LIBRARY + k as u32), Arc::from(stdlib::MODULES[k].1));
+        Some(self.library.borrow_mut().entry(k).or_insert_with(parse).clone())
     }
 
     /// The text of a file; empty for a file that is not known.

@@ -182,9 +182,9 @@ fn no_random_quadratic_is_refuted() {
     assert!(convex > 400 && unknown > 400, "{convex} convex, {unknown} unknown");
 }
 
-/// Long scripts: the work grows with their length, not with the paths through them.
+/// The work grows with the length of a function, not with the paths through it (2^1500 here): this comes to an end.
 #[test]
-fn long_functions_are_quick() {
+fn long_functions_come_to_an_end() {
     let t = T::new();
     let (w, x) = (t.var("w", &[3]), t.var("x", &[]));
     let (mut sum, mut shared, mut product) = (t.num(0.0), x.softplus() + 1.0, x.exp());
@@ -194,12 +194,11 @@ fn long_functions_are_quick() {
         product = product * product.sqrt() * x.softplus();
     }
     let f = t.build(sum + shared + product);
-    let start = std::time::Instant::now();
     let facts = f.facts();
     let out = f.out();
-    let _ = (facts.function(out).to_string(), facts.why(out), facts.culprit(out, Curvature::Convex), facts.decompose(out));
-    let seconds = start.elapsed().as_secs_f64();
-    assert!(seconds < 10.0, "{seconds} s for {} nodes", f.graph.len());
+    assert_eq!(facts.curvature(out), Curvature::Unknown);
+    assert!(facts.culprit(out, Curvature::Convex).is_some() && facts.decompose(out).is_none());
+    assert!(!facts.function(out).to_string().is_empty() && facts.why(out).len() <= 50);
 }
 
 /// Ranges of products and powers at the edges.

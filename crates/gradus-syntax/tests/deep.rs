@@ -115,26 +115,19 @@ fn ten_thousand_lines_parse() {
     for i in 0..2_500 {
         text.push_str(&format!("/// Number {i}.\nfn f{i}(x: real[n], k: int = {i}) = sum(abs(x - k)^2) / 2\nlet a{i} = f{i}([1, 2, 3], k = {i}) // done\nprint a{i}\n"));
     }
-    let start = std::time::Instant::now();
     let (module, diagnostics) = parse(FileId(1), &text);
-    let time = start.elapsed();
     assert!(diagnostics.is_empty());
     assert_eq!(module.items.len(), 7_500);
-    // Milliseconds when optimized; the bound leaves room for a busy machine and an unoptimized build.
-    assert!(time.as_millis() < 1_000, "{time:?}");
 }
 
-/// A megabyte of nonsense takes no longer than a megabyte of sense, and is not answered by a megabyte of complaints.
+/// A megabyte of nonsense comes to an end (some of these once took minutes), and is not answered by a megabyte of complaints.
 #[test]
 fn nonsense_is_quick_to_refuse() {
     on_small_stack(|| {
         for piece in ["(", ")", "}\n", "{\n", "a\n  b\n}\n", "$ a ", "\"\n", "f(1\n", "let x = \n", "fn f(x = \n", "x = ", "a b\n", "if ", "min ", "'", "..", "0x1 "] {
             let text = piece.repeat(1_000_000 / piece.len());
-            let start = std::time::Instant::now();
             let (_, diagnostics) = parse(FileId(1), &text);
-            let time = start.elapsed();
             assert!(!diagnostics.is_empty() && diagnostics.len() <= 250, "{piece:?}: {}", diagnostics.len());
-            assert!(time.as_secs() < 5, "{piece:?}: {time:?}");
         }
     });
 }

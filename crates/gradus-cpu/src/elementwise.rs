@@ -1,6 +1,6 @@
 //! One lane over a block of elements: the inner loops of fused instructions, and the same functions for single numbers.
 
-use crate::special;
+use crate::{special, transcendental};
 use gradus_ir::{BinaryOp, UnaryOp};
 use gradus_plan::LaneOp;
 
@@ -26,10 +26,10 @@ macro_rules! unary_table {
             UnaryOp::Square => $go!(|x: f64| x * x),
             UnaryOp::Recip => $go!(|x: f64| 1.0 / x),
             UnaryOp::Sqrt => $go!(|x: f64| x.sqrt()),
-            UnaryOp::Exp => $go!(|x: f64| x.exp()),
-            UnaryOp::Expm1 => $go!(|x: f64| x.exp_m1()),
-            UnaryOp::Log => $go!(|x: f64| x.ln()),
-            UnaryOp::Log1p => $go!(|x: f64| x.ln_1p()),
+            UnaryOp::Exp => $go!(transcendental::exp),
+            UnaryOp::Expm1 => $go!(transcendental::expm1),
+            UnaryOp::Log => $go!(transcendental::log),
+            UnaryOp::Log1p => $go!(transcendental::log1p),
             UnaryOp::Sin => $go!(|x: f64| x.sin()),
             UnaryOp::Cos => $go!(|x: f64| x.cos()),
             UnaryOp::Tan => $go!(|x: f64| x.tan()),
@@ -38,9 +38,9 @@ macro_rules! unary_table {
             UnaryOp::Atan => $go!(|x: f64| x.atan()),
             UnaryOp::Sinh => $go!(|x: f64| x.sinh()),
             UnaryOp::Cosh => $go!(|x: f64| x.cosh()),
-            UnaryOp::Tanh => $go!(|x: f64| x.tanh()),
-            UnaryOp::Sigmoid => $go!(special::sigmoid),
-            UnaryOp::Softplus => $go!(special::softplus),
+            UnaryOp::Tanh => $go!(transcendental::tanh),
+            UnaryOp::Sigmoid => $go!(transcendental::sigmoid),
+            UnaryOp::Softplus => $go!(transcendental::softplus),
             UnaryOp::Erf => $go!(special::erf),
             UnaryOp::Lgamma => $go!(special::lgamma),
             UnaryOp::Digamma => $go!(special::digamma),

@@ -19,6 +19,7 @@ pub mod philox;
 mod reduce;
 mod simd;
 pub mod special;
+pub mod transcendental;
 mod trap;
 
 pub use control::{Control, Fault};

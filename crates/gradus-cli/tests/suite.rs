@@ -126,6 +126,8 @@ fn a_deep_script_runs() {
     let calls = format!("let f = x -> x + 1\nprint {}1.0{}\n", "f(".repeat(depth), ")".repeat(depth));
     assert_eq!(run_text(&calls).status, gradus::Status::Done);
     let lists = format!("print {}1.0{}\n", "[".repeat(depth), "]".repeat(depth));
+    let trees = "let f = t -> f([[2.0 + t, 0.5], [0.5, 1.0]]) + 1\nprint f(0.0)\n";
+    assert_eq!(run_text(trees).status, gradus::Status::Failed);
     // What such a thing means matters less than that it ends in order.
     run_text(&lists);
 }
@@ -233,4 +235,9 @@ fn a_reader_that_goes_away_is_no_mistake() {
         let done = child.wait_with_output().unwrap();
         assert_eq!(done.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&done.stderr));
     }
+}
+
+#[test]
+fn mutated_scripts_end_in_order() {
+    settle(&gradus_testkit::fuzz::check());
 }

@@ -6,6 +6,11 @@ use gradus_ir::Ty;
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
+/// Run one level of a walk over a tree. A recursive function of the script can nest a tree deeper than any stack holds.
+fn level<T>(walk: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(64 * 1024, 1024 * 1024, walk)
+}
+
 /// The structure of a tree, with the type of each leaf.
 #[derive(Clone)]
 pub enum TypeTree {
@@ -23,16 +28,20 @@ impl TypeTree {
     }
 
     fn collect(&self, out: &mut Vec<Ty>) {
-        match self {
+        level(|| match self {
             TypeTree::Leaf(t) => out.push(t.clone()),
             TypeTree::Record(f) => f.iter().for_each(|(_, t)| t.collect(out)),
             TypeTree::List(l) => l.iter().for_each(|t| t.collect(out)),
             TypeTree::Typed(_, t) => t.collect(out),
-        }
+        })
     }
 
     /// A tree of this structure with the given leaves.
-    pub fn build(&self, leaves: &mut impl Iterator<Item = Num>) -> Option<Value> {
+    pub fn build(&self, leaves: &mut dyn Iterator<Item = Num>) -> Option<Value> {
+        level(|| self.build_level(leaves))
+    }
+
+    fn build_level(&self, leaves: &mut dyn Iterator<Item = Num>) -> Option<Value> {
         Some(match self {
             TypeTree::Leaf(_) => Value::Num(leaves.next()?),
             TypeTree::Record(f) => {
@@ -55,6 +64,10 @@ impl TypeTree {
 
     /// How messages name it.
     pub fn describe(&self) -> String {
+        level(|| self.describe_level())
+    }
+
+    fn describe_level(&self) -> String {
         match self {
             TypeTree::Leaf(t) => t.to_string(),
             TypeTree::Record(f) => {
@@ -79,6 +92,10 @@ impl Interp<'_> {
     }
 
     fn collect_leaves(&self, v: &Value, span: Span, out: &mut Vec<Num>) -> Eval<()> {
+        level(|| self.collect_level(v, span, out))
+    }
+
+    fn collect_level(&self, v: &Value, span: Span, out: &mut Vec<Num>) -> Eval<()> {
         match v {
             Value::Num(n) => out.push(*n),
             Value::Record(f) => {
@@ -108,6 +125,10 @@ impl Interp<'_> {
 
     /// The structure and leaf types of a tree.
     pub fn type_tree(&self, v: &Value, span: Span) -> Eval<TypeTree> {
+        level(|| self.type_level(v, span))
+    }
+
+    fn type_level(&self, v: &Value, span: Span) -> Eval<TypeTree> {
         Ok(match v {
             Value::Num(n) => TypeTree::Leaf(self.ty(*n)),
             Value::Record(f) => TypeTree::Record(
@@ -129,6 +150,10 @@ impl Interp<'_> {
 
     /// Apply `f` to every leaf.
     pub fn map_tree(&mut self, v: &Value, span: Span, f: &mut dyn FnMut(&mut Self, Num) -> Eval<Num>) -> Eval<Value> {
+        level(|| self.map_level(v, span, f))
+    }
+
+    fn map_level(&mut self, v: &Value, span: Span, f: &mut dyn FnMut(&mut Self, Num) -> Eval<Num>) -> Eval<Value> {
         Ok(match v {
             Value::Num(n) => Value::Num(f(self, *n)?),
             Value::Record(r) => {
@@ -154,6 +179,16 @@ impl Interp<'_> {
 
     /// Apply `f` to leaves that stand at the same place; a lone number goes with every leaf of the other tree.
     pub fn zip_tree(
+        &mut self,
+        a: &Value,
+        b: &Value,
+        span: Span,
+        f: &mut dyn FnMut(&mut Self, Num, Num) -> Eval<Num>,
+    ) -> Eval<Value> {
+        level(|| self.zip_level(a, b, span, f))
+    }
+
+    fn zip_level(
         &mut self,
         a: &Value,
         b: &Value,

@@ -7,6 +7,7 @@
 
 pub mod compare;
 pub mod docs;
+pub mod fuzz;
 pub mod golden;
 pub mod laws;
 pub mod markdown;

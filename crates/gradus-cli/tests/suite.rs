@@ -241,3 +241,8 @@ fn a_reader_that_goes_away_is_no_mistake() {
 fn mutated_scripts_end_in_order() {
     settle(&gradus_testkit::fuzz::check());
 }
+
+#[test]
+fn random_programs_agree_with_themselves() {
+    settle(&gradus_testkit::differential::check());
+}

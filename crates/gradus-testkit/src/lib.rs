@@ -6,6 +6,7 @@
 //! Returns: a list of complaints; a test passes when it is empty.
 
 pub mod compare;
+pub mod differential;
 pub mod docs;
 pub mod fuzz;
 pub mod golden;

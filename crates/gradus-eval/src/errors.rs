@@ -95,7 +95,7 @@ pub fn from_ir_named(e: &IrError, span: Span, operands: &[Span], names: &[String
             let len = found.shape.dims().get(*axis).map(Dim::to_string).unwrap_or_default();
             // One position is asked for as a slice of one; a negative one was counted from the end and is still before the start.
             let what = match (from.known(), to.known()) {
-                (Some(a), Some(b)) if b == a + 1 => format!("index {a} is outside axis {axis} of `{found}`"),
+                (Some(a), Some(b)) if a.checked_add(1) == Some(b) => format!("index {a} is outside axis {axis} of `{found}`"),
                 _ => format!("{from}..{to} leaves axis {axis} of `{found}`"),
             };
             Diagnostic::error("E2006", span, what).at(format!("the axis has length {len}; indices count from 0"))

@@ -48,6 +48,9 @@ use extract::Extractor;
 use gradus_ir::{Graph, IrError, IrResult, Op, verify};
 use saturate::{Applied, saturate};
 
+/// Operands of all forms together, beside twenty for each node, beyond which there is no search.
+const MOST_OPERANDS: usize = 50_000;
+
 /// How much may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Level {
@@ -189,6 +192,13 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
     let Some((mut space, outputs)) = load::load(&sea, level == Level::Default) else {
         return Err(IrError::Internal("the graph did not fit the space of forms".into()).into());
     };
+    // Partial sums of a very long sum have a quadratic number of operands together; rules look at each in every round.
+    let operands: usize = space.graph.classes().flat_map(|c| &c.nodes).map(|n| n.kids.len()).sum();
+    if operands > MOST_OPERANDS + 20 * sea.nodes.len() {
+        report.stop.push(("search", Stop::Wide));
+        report.hoisted += moved;
+        return Ok(export::export(&sea)?);
+    }
     let (log, stops) = saturate(&mut space, &allowed, limit);
     report.stop.extend(stops);
     if space.graph.analysis.conflict {

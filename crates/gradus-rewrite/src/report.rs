@@ -41,6 +41,8 @@ pub enum Stop {
     Nodes,
     /// The graph is too small for a search to pay.
     Small,
+    /// Sums of so many operands that a search over their forms would take longer than they do.
+    Wide,
     /// Rewriting is off, or the result was not better.
     Kept,
     /// A mistake of the rewriter; the graph is as it was, and `Report::failure` says what happened.
@@ -104,6 +106,7 @@ impl fmt::Display for Stop {
             Stop::Iterations => "iteration limit",
             Stop::Nodes => "node limit",
             Stop::Small => "too small to search",
+            Stop::Wide => "sums too long to search",
             Stop::Kept => "kept as it was",
             Stop::Failed => "failed, kept as it was",
         })

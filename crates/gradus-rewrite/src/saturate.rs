@@ -60,6 +60,9 @@ pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Appli
     (log, stops)
 }
 
+/// Operands of a sum or product beyond which its forms are not searched.
+const WIDE: usize = 64;
+
 fn round(s: &mut Space, active: &[(u16, &Rule)], log: &mut Vec<Applied>, node_limit: usize) {
     let mut ids: Vec<Id> = s.graph.classes().map(|c| c.id).collect();
     ids.sort_unstable();
@@ -67,6 +70,10 @@ fn round(s: &mut Space, active: &[(u16, &Rule)], log: &mut Vec<Applied>, node_li
     for id in ids {
         for n in &s.graph[id].nodes {
             let op = s.graph.analysis.op(n.op);
+            // A rule may offer one form per operand (or pair), each as long as the sum: too much for a long one.
+            if n.kids.len() > WIDE {
+                continue;
+            }
             for (k, rule) in active {
                 for t in (rule.apply)(s, id, op, &n.kids) {
                     found.push((*k, id, t));

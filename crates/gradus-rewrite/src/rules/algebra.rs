@@ -229,9 +229,10 @@ fn collect(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
         })
         .is_some()
     };
-    let again = kids.iter().enumerate().any(|(j, k)| {
-        v.fact(*k).constant.is_some() || scaled(*k) || kids[..j].iter().any(|i| v.find(*i) == v.find(*k))
-    });
+    // Sorted, so that long sums (and all their partial sums) cost no more than their lengths.
+    let mut roots: Vec<Id> = kids.iter().map(|k| v.find(*k)).collect();
+    roots.sort_unstable();
+    let again = roots.windows(2).any(|w| w[0] == w[1]) || kids.iter().any(|k| v.fact(*k).constant.is_some() || scaled(*k));
     if again { vec![Term::Node(op.clone(), kids.iter().map(|k| at(*k)).collect())] } else { Vec::new() }
 }
 

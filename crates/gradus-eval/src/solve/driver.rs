@@ -244,13 +244,11 @@ impl Interp<'_> {
         let constraints = (!p.constraints.is_empty()).then(|| self.constraint_function(&p));
         let prox = Arc::new(super::prox::ProxFn { tree: split.prox.tree.clone(), parts: split.prox.parts.clone() });
         let mut task = Task {
-            problem: Some(p.clone()),
             smooth: split.smooth.clone(),
             prox,
             set: p.set.clone(),
             constraints,
             objective: split.objective.clone(),
-            tree: p.tree.clone(),
             start: self.starting_point(r)?,
             until: r.until.clone(),
             trace: r.trace,

@@ -1,6 +1,5 @@
 //! Running a method: its states are carried by one loop, whose step, stopping tests and trace are traced together.
 
-use super::problem::Problem;
 use super::prox::ProxFn;
 use super::region_fn::RegionFn;
 use crate::env::Env;
@@ -27,14 +26,12 @@ const RUNAWAY: f64 = 1e30;
 
 /// What a method or rule is run on.
 pub struct Task {
-    pub problem: Option<Arc<Problem>>,
     pub smooth: RegionFn,
     pub prox: Arc<ProxFn>,
     pub set: Option<Arc<SetValue>>,
     pub constraints: Option<Value>,
     /// The user's objective, for the trace.
     pub objective: RegionFn,
-    pub tree: TypeTree,
     pub start: Value,
     /// `until`, with the scope it stands in.
     pub until: Option<(Expr, Env)>,
@@ -61,8 +58,6 @@ pub struct Ran {
     pub trace: Option<Num>,
     /// The last values of the method's states, by name.
     pub states: Vec<(Arc<str>, Value)>,
-    /// The scope for the method's certificate.
-    pub scope: Env,
 }
 
 /// One loop in the making: carried trees by name.
@@ -178,7 +173,7 @@ impl Interp<'_> {
                 Some(e) => self.eval(e, &scope)?,
                 None => scope.local(&answer).cloned().ok_or(Stop::Poisoned)?,
             };
-            return Ok(Ran { x, steps, code, limit, trace, states, scope });
+            return Ok(Ran { x, steps, code, limit, trace, states });
         }
         Err(Stop::Poisoned)
     }

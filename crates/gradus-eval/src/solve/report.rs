@@ -28,8 +28,6 @@ pub struct Finished {
     pub value: Num,
     pub kkt: Option<Num>,
     pub gap: Option<Num>,
-    /// The value of the method's own certificate, where it has one that is neither of the above.
-    pub certificate: Option<Num>,
     pub violations: Vec<(Arc<str>, Num)>,
     pub dual: Option<Value>,
     pub runs: Vec<(Runner, Ran)>,
@@ -70,13 +68,12 @@ impl Interp<'_> {
                 gap = self.gap_at(&task.smooth, &task.prox, &x, span)?;
             }
         }
-        let certificate = None;
         let violations = if p.constraints.is_empty() && p.set.is_none() {
             Vec::new()
         } else {
             self.all_violations(p, &x, span)?
         };
-        Ok(Finished { x, value, kkt, gap, certificate, violations, dual, runs, why, facts: facts.to_string() })
+        Ok(Finished { x, value, kkt, gap, violations, dual, runs, why, facts: facts.to_string() })
     }
 
     /// The objective of a stochastic problem: its mean over fresh batches.

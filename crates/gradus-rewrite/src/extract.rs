@@ -4,7 +4,7 @@
 //! starts from the forms that were there, and from a bottom-up guess, and takes single changes while they pay; what a change
 //! brings with it is the bottom-up choice. The number of looks is fixed beforehand, so that the result depends on nothing else.
 
-use crate::cost::sop_cost;
+use crate::cost::Machine;
 use crate::load::times;
 use crate::sea::{Deps, Kids, Sea, SeaNode, Sop, deps_of};
 use crate::describe;
@@ -41,7 +41,7 @@ pub type Choice = Vec<u32>;
 const VISITS: usize = 1_500_000;
 
 impl<'s> Extractor<'s> {
-    pub fn new(space: &'s Space, roots: &[Id]) -> Extractor<'s> {
+    pub fn new(space: &'s Space, roots: &[Id], machine: &Machine) -> Extractor<'s> {
         let g = &space.graph;
         let mut number = vec![u32::MAX; space.origins.len().max(g.nodes().len())];
         let mut ids: Vec<Id> = Vec::new();
@@ -67,7 +67,7 @@ impl<'s> Extractor<'s> {
                     .iter()
                     .map(|n| {
                         let ins: Vec<&Ty> = n.kids.iter().filter_map(|k| g[*k].data.tys.first()).collect();
-                        let cost = sop_cost(g.analysis.op(n.op), &ins, &class.data.tys);
+                        let cost = machine.sop_cost(g.analysis.op(n.op), &ins, &class.data.tys);
                         Form { op: n.op, kids: n.children().iter().map(|k| of(*k)).collect(), cost, by: n.by, born: n.born }
                     })
                     .collect();

@@ -41,6 +41,7 @@ mod stabilise;
 mod tests;
 mod value;
 
+pub use cost::Machine;
 pub use report::{Class, Fired, Report, Stop};
 pub use stabilise::stabilise;
 
@@ -71,6 +72,8 @@ pub struct Options {
     pub gram_value: bool,
     /// Rules that must not fire, by name.
     pub without: Vec<String>,
+    /// What the cost model knows of the machine that will run the graph.
+    pub machine: Machine,
 }
 
 /// A rewritten graph.
@@ -125,14 +128,14 @@ pub fn rewrite(graph: &Graph, level: Level, options: &Options) -> Result<Rewritt
 
 /// Like `rewrite`, of a graph that runs `times` times.
 fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Result<Rewritten, RewriteError> {
-    let cost_before = cost::graph_cost(graph);
+    let cost_before = options.machine.graph_cost(graph);
     let nodes_before = count(graph);
     let mut report = Report { cost_before, cost_after: cost_before, nodes_before, nodes_after: nodes_before, ..Report::default() };
     if level == Level::Off {
         report.stop.push(("off", Stop::Kept));
         return Ok(Rewritten { graph: graph.clone(), report });
     }
-    if cost::is_small(graph, times) {
+    if options.machine.is_small(graph, times) {
         let graph = graph.compact()?;
         report.stop.push(("search", Stop::Small));
         report.nodes_after = count(&graph);
@@ -150,7 +153,7 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
             return Ok(Rewritten { graph: graph.clone(), report });
         }
     };
-    let cost_after = cost::graph_cost(&new);
+    let cost_after = options.machine.graph_cost(&new);
     // The model may say that the search did worse than what was there (rounding of equal costs included).
     if cost_after > cost_before {
         report.stop.push(("result", Stop::Kept));
@@ -204,7 +207,7 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
     if space.graph.analysis.conflict {
         return Err(RewriteError::Conflict);
     }
-    let mut extractor = Extractor::new(&space, &outputs);
+    let mut extractor = Extractor::new(&space, &outputs, &options.machine);
     let Some((choice, order)) = extractor.best() else {
         return Err(IrError::Internal("no finite form was found".into()).into());
     };

@@ -1,7 +1,7 @@
 //! The small pass before differentiation: a few rules that must fire first, because derivatives of the naive forms overflow or
 //! are undefined where those of the stable ones are not. Works region by region, bottom up, one form per value.
 
-use crate::cost::graph_cost;
+use crate::cost::Machine;
 use crate::report::{Fired, Report};
 use crate::rules::{self, Rule};
 use crate::sea::Sop;
@@ -166,7 +166,7 @@ fn inside(op: &Op, rules: &[&'static Rule], report: &mut Report) -> IrResult<Op>
 /// the pass itself fails, since it is never needed for a correct result.
 pub fn stabilise(graph: &Graph) -> Rewritten {
     let rules: Vec<&'static Rule> = rules::stable::RULES.iter().collect();
-    let cost = graph_cost(graph);
+    let cost = Machine::default().graph_cost(graph);
     let nodes = count(graph);
     let mut report = Report::default();
     let new = region(graph, &rules, &mut report);
@@ -178,7 +178,7 @@ pub fn stabilise(graph: &Graph) -> Rewritten {
         }
     };
     report.cost_before = cost;
-    report.cost_after = graph_cost(&graph);
+    report.cost_after = Machine::default().graph_cost(&graph);
     report.nodes_before = nodes;
     report.nodes_after = count(&graph);
     Rewritten { graph, report }

@@ -5,6 +5,7 @@ use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
 use gradus_eval::host::{Engine, Fault, NonFinite};
 use gradus_ir::{Array, Graph};
+use gradus_rewrite::Machine;
 use crate::rewriting::Level;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Wanted {
 /// The engine of a session.
 pub struct CpuEngine {
     pub level: Level,
+    /// What the rewriter prices with.
+    pub machine: Machine,
     pub control: Control,
     pub wanted: Wanted,
     pub timings: Timings,
@@ -40,9 +43,10 @@ struct Entry {
 }
 
 impl CpuEngine {
-    pub fn new(level: Level, control: Control) -> CpuEngine {
+    pub fn new(level: Level, machine: Machine, control: Control) -> CpuEngine {
         CpuEngine {
             level,
+            machine,
             control,
             wanted: Wanted::default(),
             timings: Timings::default(),
@@ -54,10 +58,10 @@ impl CpuEngine {
     }
 
     fn compile(&mut self, graph: &Graph, level: Level) -> Result<Executor, Fault> {
-        let wanted = self.wanted;
+        let (wanted, machine) = (self.wanted, self.machine);
         let (texts, failures) = (&mut self.texts, &mut self.failures);
         let rewritten = self.timings.time(Stage::Rewrite, |_| -> Result<Graph, Fault> {
-            let done = crate::rewriting::rewrite(graph, level)
+            let done = crate::rewriting::rewrite(graph, level, &machine)
                 .map_err(|e| Fault::Internal(format!("rewrite: {e}")))?;
             failures.extend(done.report.failure.clone());
             if wanted.rewrite {

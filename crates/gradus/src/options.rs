@@ -2,6 +2,7 @@
 
 use crate::rewriting::Level;
 use gradus_ir::Array;
+use gradus_rewrite::Machine;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +55,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     pub bindings: Vec<(String, Binding)>,
     pub rewrites: Level,
+    /// The machine that the rewriter prices work for.
+    pub machine: Machine,
     pub limits: Limits,
     pub cancel: CancelToken,
 }

@@ -1,7 +1,7 @@
 //! How much the rewriter may do, and the calls to it.
 
 use gradus_ir::Graph;
-use gradus_rewrite::{Options, RewriteError, Rewritten};
+use gradus_rewrite::{Machine, Options, RewriteError, Rewritten};
 
 /// `--rewrites`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +24,8 @@ impl From<Level> for gradus_rewrite::Level {
     }
 }
 
-pub fn rewrite(graph: &Graph, level: Level) -> Result<Rewritten, RewriteError> {
-    gradus_rewrite::rewrite(graph, level.into(), &Options::default())
+pub fn rewrite(graph: &Graph, level: Level, machine: &Machine) -> Result<Rewritten, RewriteError> {
+    gradus_rewrite::rewrite(graph, level.into(), &Options { machine: *machine, ..Options::default() })
 }
 
 /// Safer forms before differentiation; they are equal over the reals, so only the default level has them.

@@ -10,6 +10,7 @@ use crate::rewriting::Level;
 use crate::sources::Sources;
 use gradus_cpu::Control;
 use gradus_ir::Array;
+use gradus_rewrite::Machine;
 use gradus_syntax::{Diagnostic, FileId};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,12 @@ impl Builder {
         self
     }
 
+    /// What the rewriter prices work with: the built-in numbers, unless said otherwise.
+    pub fn machine(mut self, machine: Machine) -> Self {
+        self.options.machine = machine;
+        self
+    }
+
     /// Bounds on what each command may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
@@ -86,7 +93,7 @@ impl Builder {
             memory_limit: self.options.limits.memory,
             ..Control::default()
         };
-        let engine = CpuEngine::new(self.options.rewrites, control);
+        let engine = CpuEngine::new(self.options.rewrites, self.options.machine, control);
         Session { options: self.options, sources: Sources::new(), reader: Reader::new(), engine }
     }
 }

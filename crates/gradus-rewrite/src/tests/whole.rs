@@ -1,7 +1,7 @@
 //! Whole solve loops: what an expert would do by hand is what comes out.
 
 use super::{agree, run};
-use crate::{Class, Level, Options, Rewritten, rewrite, stabilise};
+use crate::{Class, Level, Machine, Options, Rewritten, rewrite, stabilise};
 use gradus_ir::build::Build;
 use gradus_ir::testing::{Rng, random_array};
 use gradus_ir::{Array, DType, Dim, Graph, Loop, NodeId, Op, Origin, Shape, Trip, Ty};
@@ -115,6 +115,13 @@ fn strict_keeps_the_floats_and_moves_the_transpose() {
     let ins: Vec<Array> =
         g.params().iter().map(|p| random_array(&mut rng, DType::Real, &g.shape(*p).sizes().unwrap())).collect();
     agree(&run(&g, &ins), &run(&r.graph, &ins), 0.0, "strict");
+}
+
+/// The same loop on a machine whose products of matrices cost a thousand times as much.
+#[test]
+fn the_machine_decides() {
+    let slow = Options { machine: Machine { product: 50.0, ..Machine::default() }, ..Options::default() };
+    assert!(!rewrite(&descent(200, 50), Level::Default, &slow).unwrap().report.fired("matrix/gram"));
 }
 
 #[test]

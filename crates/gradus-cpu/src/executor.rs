@@ -27,6 +27,7 @@ struct Memory {
     sources: Vec<Source>,
     accs: Vec<Acc>,
     loops: Vec<u32>,
+    steps: Vec<u64>,
     workspace: Workspace,
     kernels: Kernels,
 }
@@ -72,6 +73,11 @@ fn measure<'a>(b: &'a Block, depth: usize, s: &mut Sizes<'a>) {
     }
 }
 
+/// Bytes of the block registers.
+fn registers(plan: &Plan) -> usize {
+    (plan.registers() + 1) * BLOCK * 8
+}
+
 impl Executor {
     /// Allocates nothing yet.
     pub fn new(plan: Arc<Plan>) -> Executor {
@@ -82,10 +88,28 @@ impl Executor {
         &self.plan
     }
 
+    /// Bytes that runs of the plan hold besides their inputs and outputs: arena, literals, registers, the workspace of
+    /// factorizations and the executor's own lists. Known before any run, and the same for each. The library of matrix
+    /// products has buffers besides, as large as the caches, made once in every thread that uses it.
+    pub fn bytes(&self) -> usize {
+        let mut sizes = Sizes::default();
+        measure(self.plan.body(), 0, &mut sizes);
+        let lists = sizes.inputs * size_of::<Source>() + sizes.outs * size_of::<Acc>() + sizes.depth * size_of::<u32>();
+        let counters = self.plan.counters() * (size_of::<usize>() + size_of::<u64>());
+        let bases = (1 + self.plan.params().len() + self.plan.literals().len()) * size_of::<Base>();
+        let own = lists + counters + bases + Workspace::needs(sizes.calls.into_iter());
+        self.plan.peak_bytes().saturating_add(registers(&self.plan) + own)
+    }
+
+    /// The steps that each loop did in the last run altogether, at the index of its step counter: what `Plan::work` takes.
+    /// Empty before the first run.
+    pub fn steps(&self) -> &[u64] {
+        self.memory.as_ref().map_or(&[], |m| &m.steps)
+    }
+
     fn allocate(&mut self, limit: Option<usize>) -> Result<(), Fault> {
         let plan = &self.plan;
-        let registers = (plan.registers() + 1) * BLOCK * 8;
-        let mut needed = plan.peak_bytes().saturating_add(registers);
+        let mut needed = plan.peak_bytes().saturating_add(registers(plan));
         let check = |needed: usize| match limit {
             Some(limit) if needed > limit => Err(Fault::Memory { needed, limit }),
             _ => Ok(()),
@@ -115,6 +139,7 @@ impl Executor {
             sources: Vec::with_capacity(sizes.inputs),
             accs: Vec::with_capacity(sizes.outs),
             loops: Vec::with_capacity(sizes.depth),
+            steps: vec![0; plan.counters()],
             workspace,
             kernels: Kernels::detect(),
         });
@@ -138,6 +163,7 @@ impl Executor {
         let Some(m) = &mut self.memory else { return Err(Fault::Internal("no memory was allocated".into())) };
         m.counters.fill(0);
         m.loops.clear();
+        m.steps.fill(0);
         m.bases.clear();
         m.bases.push(Base(m.arena.as_ptr()));
         m.bases.extend(inputs.iter().map(|a| Base(a.data.as_ptr().cast_mut())));
@@ -149,6 +175,7 @@ impl Executor {
             sources: &mut m.sources,
             accs: &mut m.accs,
             loops: &mut m.loops,
+            steps: &mut m.steps,
             workspace: &mut m.workspace,
             kernels: m.kernels,
             control,
@@ -204,6 +231,8 @@ pub(crate) struct Machine<'a> {
     pub accs: &'a mut Vec<Acc>,
     /// Step counters of the loops under way, outermost first.
     pub loops: &'a mut Vec<u32>,
+    /// Steps done in this run by the loops that have ended, at the index of their step counter.
+    pub steps: &'a mut [u64],
     pub workspace: &'a mut Workspace,
     pub kernels: Kernels,
     control: &'a Control,
@@ -315,6 +344,7 @@ impl Machine<'_> {
                 done += 1;
             }
             self.loops.pop();
+            self.steps[l.step as usize] += done as u64;
             self.counters[l.step as usize] = 0;
             self.counters[l.parity as usize] = 0;
             if done & 1 == 1 {

@@ -67,18 +67,35 @@ fn need(f: &Func) -> Need {
     }
 }
 
+/// What the dearest of some calls need.
+fn need_of_all<'a>(calls: impl Iterator<Item = &'a Func>) -> Need {
+    let mut all = Need { stack: StackReq::EMPTY, pivots: 0, factors: 0 };
+    for f in calls {
+        let n = need(f);
+        all.stack = all.stack.or(n.stack);
+        all.pivots = all.pivots.max(n.pivots);
+        all.factors = all.factors.max(n.factors);
+    }
+    all
+}
+
+impl Need {
+    fn bytes(&self) -> usize {
+        self.stack.unaligned_bytes_required() + 16 * self.pivots + 8 * self.factors
+    }
+}
+
 impl Workspace {
+    /// Bytes of the workspace for these calls.
+    pub fn needs<'a>(calls: impl Iterator<Item = &'a Func>) -> usize {
+        need_of_all(calls).bytes()
+    }
+
     /// `None` where there is not so much memory.
     pub fn new<'a>(calls: impl Iterator<Item = &'a Func>) -> Option<Workspace> {
-        let mut all = Need { stack: StackReq::EMPTY, pivots: 0, factors: 0 };
-        for f in calls {
-            let n = need(f);
-            all.stack = all.stack.or(n.stack);
-            all.pivots = all.pivots.max(n.pivots);
-            all.factors = all.factors.max(n.factors);
-        }
+        let all = need_of_all(calls);
         Some(Workspace {
-            bytes: all.stack.unaligned_bytes_required() + 16 * all.pivots + 8 * all.factors,
+            bytes: all.bytes(),
             stack: MemBuffer::try_new(all.stack).ok()?,
             pivots: vec![0; all.pivots],
             inverse: vec![0; all.pivots],

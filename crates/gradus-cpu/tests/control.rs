@@ -263,3 +263,29 @@ fn clock_counts_from_the_beginning() {
     let now = e.run(&[Array::scalar(0.0)], &Control::default()).unwrap();
     assert!(later[0].data[0] >= 100.0 && now[0].data[0] < 50.0);
 }
+
+/// Seven steps of three steps of a product: every loop is counted, twice the same, and the work follows from the counts.
+#[test]
+fn steps_and_work_of_nested_loops() {
+    let mut g = Graph::new();
+    let x = g.param(Ty::real(Shape::of(&[20])), Origin::default());
+    let out = repeat(&mut g, x, 7, |b, _, c| {
+        let inner = repeat(b.graph, c, 3, |b, _, c| b.un(UnaryOp::Tanh, c).unwrap());
+        b.add(inner, c).unwrap()
+    });
+    g.outputs = vec![out];
+    let plan = Arc::new(plan(&g).unwrap());
+    let mut e = Executor::new(plan.clone());
+    assert!(e.steps().is_empty());
+    for _ in 0..2 {
+        e.run(&[Array::vector(vec![0.1; 20])], &Control::default()).unwrap();
+        let mut counts: Vec<u64> = e.steps().iter().copied().filter(|n| *n > 0).collect();
+        counts.sort();
+        assert_eq!(counts, [7, 21]);
+        let (main, steps, _) = plan.main_loop(e.steps()).unwrap();
+        assert_eq!((main.bound, steps), (7, 7));
+        let w = plan.work(e.steps());
+        assert_eq!(w.flops, (21 + 7) as f64 * 20.0, "{plan}");
+        assert!(w.kernels >= 28.0);
+    }
+}

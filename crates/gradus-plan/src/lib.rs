@@ -17,6 +17,7 @@ mod text;
 mod top;
 mod view;
 mod visit;
+mod work;
 
 use gradus_ir::{Graph, Origin};
 
@@ -24,6 +25,7 @@ pub use plan::{
     Access, BLOCK, Block, Buffer, Call, CondPlan, Func, Fused, Instr, Kind, Lane, LaneOp, LoopPlan, MatMul, Matrix, Out,
     Output, Pattern, Place, Plan, Scalar, Src, Swap, Tensor,
 };
+pub use work::Work;
 
 /// What the planner may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

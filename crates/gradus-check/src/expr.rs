@@ -12,11 +12,11 @@ use gradus_syntax::{Span, nearest};
 pub(crate) const QUANTITIES: &[&str] = &["value", "steps", "time", "gap", "kkt", "residual", "change"];
 
 /// What else a certificate may speak of.
-const CERTIFIED: &[&str] = &["feasible"];
+const CERTIFIED: &[&str] = &["feasible", "certificate"];
 
 /// The fields that every solution has besides its unknowns.
 pub(crate) const SOLUTION_FIELDS: &[&str] =
-    &["value", "status", "steps", "trace", "gap", "kkt", "residual", "method", "why", "dual", "active"];
+    &["value", "status", "steps", "trace", "gap", "kkt", "residual", "certificate", "method", "why", "dual", "active"];
 
 /// Words of a `diff` clause.
 const DERIVATIVES: &[&str] = &["implicit", "unroll", "none"];

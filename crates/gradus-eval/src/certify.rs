@@ -18,7 +18,7 @@ impl Interp<'_> {
             let ExprKind::Name(name) = &*q.kind else { return Err(not_a_condition(c.span)) };
             let Some(Value::Num(n)) = record.field(&name.name).cloned() else {
                 let have: Vec<&str> = match &record {
-                    Value::Record(f) => f.iter().map(|(n, _)| &**n).filter(|n| ["gap", "kkt", "feasible", "value"].contains(n)).collect(),
+                    Value::Record(f) => f.iter().map(|(n, _)| &**n).filter(|n| ["gap", "kkt", "certificate", "feasible", "value"].contains(n)).collect(),
                     _ => Vec::new(),
                 };
                 return Err(Diagnostic::error("E3033", name.span, format!("this solution has no `{}` to certify", name.name))
@@ -60,6 +60,6 @@ impl Interp<'_> {
 fn not_a_condition(span: Span) -> crate::value::Stop {
     Diagnostic::error("E3034", span, "a certificate is a comparison of a measured quantity: `kkt <= 1e-8`")
         .at("not of that form")
-        .help("quantities are `gap`, `kkt`, `feasible` and `value`")
+        .help("quantities are `gap`, `kkt`, `certificate`, `feasible` and `value`")
         .into()
 }

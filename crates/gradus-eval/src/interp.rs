@@ -63,6 +63,8 @@ pub struct Interp<'h> {
     /// The random key of the solve step being traced, for `minibatch`.
     pub(crate) step_key: Option<Num>,
     pub(crate) batch_sites: u64,
+    /// The duality gap traced last: a method's own certificate is often the gap of the record.
+    pub(crate) last_gap: Option<crate::solve::certificate::LastGap>,
     /// Results of the tests so far.
     pub(crate) tests: Vec<bool>,
 }
@@ -84,6 +86,7 @@ impl<'h> Interp<'h> {
             sizes: HashMap::new(),
             step_key: None,
             batch_sites: 0,
+            last_gap: None,
             tests: Vec::new(),
         }
     }

@@ -4,13 +4,43 @@ use super::problem::Problem;
 use super::prox::ProxFn;
 use super::region_fn::RegionFn;
 use crate::builtins::{arguments, given};
+use crate::env::Env;
 use crate::interp::Interp;
 use crate::value::{CallArg, Eval, Function, Num, Stop, TermKind, TermValue, Value};
-use gradus_ir::{BinaryOp, UnaryOp};
+use gradus_ir::{BinaryOp, DType, UnaryOp};
+use gradus_syntax::ast::Expr;
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
+/// A traced gap, and what it is the gap of.
+pub struct LastGap {
+    smooth: Arc<gradus_ir::Graph>,
+    captures: Vec<Num>,
+    prox: Arc<ProxFn>,
+    at: Vec<Num>,
+    gap: Option<Num>,
+}
+
 impl Interp<'_> {
+    /// `certificate e` of a method, in the scope of its last states: one number, traced apart from the loop.
+    pub fn certificate_clause(&mut self, e: &Expr, scope: &Env) -> Eval<Num> {
+        let v = self.eval(e, scope)?;
+        let n = match v {
+            Value::Num(n) if self.ty(n).shape.is_scalar() && self.ty(n).dtype != DType::Bool => n,
+            other => {
+                let found = match &other {
+                    Value::Num(n) => format!("`{}`", self.ty(*n)),
+                    other => other.kind().to_string(),
+                };
+                return Err(Diagnostic::error("E3038", e.span, format!("a certificate must be one number, found {found}"))
+                    .at(format!("this is {found}"))
+                    .help("a certificate is a bound on the error or the size of a residual: `norm2(…)`, `duality_gap(f, h, x)`")
+                    .into());
+            }
+        };
+        if self.ty(n).dtype == DType::Real { Ok(n) } else { self.un(UnaryOp::ToReal, n, e.span) }
+    }
+
     fn gradient_at(&mut self, f: &RegionFn, x: &Value, span: Span) -> Eval<(Num, Value)> {
         let f = f.clone().value();
         self.value_and_gradient(&f, std::slice::from_ref(x), 0, span)
@@ -84,12 +114,29 @@ impl Interp<'_> {
         Ok(worst)
     }
 
+    /// `gap_at`, traced once for the same functions and point (loops inside it would not be shared).
+    pub fn gap_at(&mut self, f: &RegionFn, h: &Arc<ProxFn>, x: &Value, span: Span) -> Eval<Option<Num>> {
+        let at = self.leaves(x, span)?;
+        if let Some(l) = &self.last_gap
+            && Arc::ptr_eq(&l.smooth, &f.graph)
+            && l.captures == f.captures
+            && Arc::ptr_eq(&l.prox, h)
+            && l.at == at
+        {
+            return Ok(l.gap);
+        }
+        let gap = self.trace_gap(f, h, x, span)?;
+        self.last_gap =
+            Some(LastGap { smooth: f.graph.clone(), captures: f.captures.clone(), prox: h.clone(), at, gap });
+        Ok(gap)
+    }
+
     /// An upper bound on f(x) + h(x) minus the optimal value, where one can be had from declared conjugates.
     ///
     /// With g = grad f(x) and convex f: f(z) >= f(x) + <g, z - x>, so the optimum is at least f(x) - <g, x> - h*(-g).
     /// Where h* is the indicator of a set (h a norm) and -g lies outside, f's own structure is used: for
     /// f = sum_i a_i q_i(A_i x + b_i) with known conjugates the dual point is scaled by c in [0, 1] until it is feasible.
-    pub fn gap_at(&mut self, f: &RegionFn, h: &Arc<ProxFn>, x: &Value, span: Span) -> Eval<Option<Num>> {
+    fn trace_gap(&mut self, f: &RegionFn, h: &Arc<ProxFn>, x: &Value, span: Span) -> Eval<Option<Num>> {
         if h.parts.is_empty() || f.stochastic {
             return Ok(None);
         }

@@ -58,6 +58,8 @@ pub struct Ran {
     pub trace: Option<Num>,
     /// The last values of the method's states, by name.
     pub states: Vec<(Arc<str>, Value)>,
+    /// The method's `certificate` clause at `x`.
+    pub certificate: Option<Num>,
 }
 
 /// One loop in the making: carried trees by name.
@@ -173,7 +175,15 @@ impl Interp<'_> {
                 Some(e) => self.eval(e, &scope)?,
                 None => scope.local(&answer).cloned().ok_or(Stop::Poisoned)?,
             };
-            return Ok(Ran { x, steps, code, limit, trace, states });
+            let certificate = match &decl.certificate {
+                // A random objective has no one value to certify.
+                Some(e) if !task.smooth.stochastic => {
+                    let scope = scope.bind(answer, x.clone()).bind("steps", Value::Num(steps));
+                    Some(self.certificate_clause(e, &scope)?)
+                }
+                _ => None,
+            };
+            return Ok(Ran { x, steps, code, limit, trace, states, certificate });
         }
         Err(Stop::Poisoned)
     }

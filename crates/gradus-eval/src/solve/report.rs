@@ -141,6 +141,9 @@ impl Interp<'_> {
             fields.push((Arc::from("kkt"), Value::Num(k)));
             fields.push((Arc::from("residual"), Value::Num(k)));
         }
+        if let Some(c) = fin.runs.last().and_then(|(_, r)| r.certificate) {
+            fields.push((Arc::from("certificate"), Value::Num(c)));
+        }
         if !fin.violations.is_empty() {
             let mut worst = self.real(0.0)?;
             for (_, v) in &fin.violations {
@@ -189,6 +192,7 @@ impl Interp<'_> {
             solve.extend([ran.steps, ran.code]);
             solve.extend(ran.trace);
         }
+        solve.extend(self.certificate_needs(&fin)?);
         let mut measured: Vec<Num> = vec![fin.value];
         for (_, v) in fields.iter().chain(&numbers) {
             measured.extend(self.leaves(v, span)?);
@@ -236,6 +240,26 @@ impl Interp<'_> {
         let out = self.output(&record, span)?;
         self.host.emit(Event::Solved { name: name.map(|n| n.to_string()), record: out, span });
         Ok(record)
+    }
+
+    /// The last states that the method's own certificate speaks of: without their values measuring it would iterate again.
+    fn certificate_needs(&mut self, fin: &Finished) -> Eval<Vec<Num>> {
+        let Some((_, ran)) = fin.runs.last() else { return Ok(Vec::new()) };
+        let Some(c) = ran.certificate else { return Ok(Vec::new()) };
+        let mut states = Vec::new();
+        for (_, v) in &ran.states {
+            states.extend(self.leaves(v, Span::default())?);
+        }
+        states.push(ran.steps);
+        let Some(graph) = self.tracer.graph_of(c) else { return Ok(Vec::new()) };
+        let mut seen = vec![false; graph.len()];
+        let mut todo = vec![c.id];
+        while let Some(id) = todo.pop() {
+            if !std::mem::replace(&mut seen[id.index()], true) && !states.iter().any(|s| s.id == id) {
+                todo.extend(graph.node(id).inputs.iter().copied());
+            }
+        }
+        Ok(states.into_iter().filter(|s| seen[s.id.index()]).collect())
     }
 
     pub fn known_scalar(&mut self, n: Num) -> Eval<f64> {

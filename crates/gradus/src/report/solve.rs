@@ -26,6 +26,12 @@ pub fn report(name: Option<&str>, record: &Output, width: usize) -> Vec<String> 
             rows.push((c.into(), real(v, 3)));
         }
     }
+    // A method's own certificate is often one of those above: it is said once.
+    if let Some(v) = get("certificate").and_then(number)
+        && !CERTIFICATES.iter().any(|c| get(c).and_then(number) == Some(v))
+    {
+        rows.push(("certificate".into(), real(v, 3)));
+    }
     if let Some(method) = text("method") {
         rows.push(("method".into(), method));
     }

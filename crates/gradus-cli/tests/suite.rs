@@ -171,6 +171,29 @@ fn a_session_reuses_plans_and_repeats_its_results() {
     assert_eq!(first.values, second.values);
 }
 
+/// A path of thirty prices makes as many plans as one of three, and each price has its own answer.
+#[test]
+fn parameters_of_a_problem_reuse_its_plan() {
+    let path = |prices: &str| {
+        run_text(&format!(
+            "let y = [1.0, 2.0, 6.0, 7.0]\n\
+             problem p(c: real) = min x: real[4] of sum((x - y)^2) / 2 + c * norm1(x) + c^2 * sum(x^2)\n\
+             let prices = {prices}\n\
+             print [(solve p(c)).x for c in prices], [(solve p(k)).value for k in 1..4]\n"
+        ))
+    };
+    let (few, many) = (path("[0.5, 1, 2.5]"), path("0.1 * range(30)"));
+    assert_eq!((few.status, many.status), (gradus::Status::Done, gradus::Status::Done), "{:?}", many.diagnostics.first());
+    assert!(few.timings.planned <= 12, "{:?}", few.timings);
+    assert!(many.timings.planned <= few.timings.planned + 1, "{:?} {:?}", few.timings, many.timings);
+    let Some((_, gradus::Output::Array(x))) = few.values.first() else { panic!("not printed") };
+    for (row, c) in x.data.chunks(4).zip([0.5, 1.0, 2.5]) {
+        for (v, y) in row.iter().zip([1.0, 2.0, 6.0, 7.0f64]) {
+            assert!((v - (y - c).max(0.0) / (1.0 + 2.0 * c * c)).abs() < 1e-8, "{row:?} {c}");
+        }
+    }
+}
+
 #[test]
 fn a_cancelled_run_says_so() {
     let token = gradus::CancelToken::new();

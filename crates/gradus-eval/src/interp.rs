@@ -65,6 +65,9 @@ pub struct Interp<'h> {
     pub(crate) batch_sites: u64,
     /// The duality gap traced last: a method's own certificate is often the gap of the record.
     pub(crate) last_gap: Option<crate::solve::certificate::LastGap>,
+    /// The key of the run's seed, once it was asked for.
+    pub(crate) root_key: Option<Num>,
+    pub(crate) run_seed: Option<Num>,
     /// Results of the tests so far.
     pub(crate) tests: Vec<bool>,
 }
@@ -87,6 +90,8 @@ impl<'h> Interp<'h> {
             step_key: None,
             batch_sites: 0,
             last_gap: None,
+            root_key: None,
+            run_seed: None,
             tests: Vec::new(),
         }
     }
@@ -220,6 +225,10 @@ impl<'h> Interp<'h> {
                 if !self.tracer.is_session(*n) {
                     return Err(internal("the value of a running solve was asked for"));
                 }
+                if let Some(v) = self.tracer.graph_of(*n).and_then(|g| written(&g.node(n.id).op)) {
+                    self.known.entry(n.id).or_insert(v);
+                    continue;
+                }
                 if !self.known.contains_key(&n.id) && !m.contains(&n.id) {
                     m.push(n.id);
                 }
@@ -252,9 +261,10 @@ impl<'h> Interp<'h> {
         let span = self.origin_span();
         let known = &self.known;
         let session = self.tracer.session().map_err(|e| Stop::from(from_ir(&e, span, &[])))?;
-        let (graph, feeds) = session
-            .graph
-            .extract(targets, |id| known.contains_key(&id))
+        let all = &session.graph;
+        // A constant that was asked for stays a constant: a plan must not depend on what was computed before it.
+        let (graph, feeds) = all
+            .extract(targets, |id| known.contains_key(&id) && !matches!(all.node(id).op, Op::Const(..) | Op::DimValue(_)))
             .map_err(|e| Stop::from(from_ir(&e, span, &[])))?;
         let inputs: Option<Vec<Array>> = feeds.iter().map(|f| known.get(f).cloned()).collect();
         match inputs {
@@ -303,6 +313,11 @@ impl<'h> Interp<'h> {
         {
             return self.emit(Op::Const(F64::new(v), a.dtype), &[], Span::default());
         }
+        self.bind_input(a)
+    }
+
+    /// A session input whose value is known.
+    pub fn bind_input(&mut self, a: Array) -> Eval<Num> {
         let origin = self.tracer.origin;
         let session = self.tracer.session().map_err(|e| Stop::from(from_ir(&e, Span::default(), &[])))?;
         let id = session.graph.param(a.ty(), origin);
@@ -368,6 +383,16 @@ impl<'h> Interp<'h> {
 
     fn not_poisoned(&self, v: Value) -> Eval<Value> {
         if let Value::Poison = v { Err(Stop::Poisoned) } else { Ok(v) }
+    }
+}
+
+/// The value of a number or an array that stands in the text.
+fn written(op: &Op) -> Option<Array> {
+    match op {
+        Op::Const(v, dtype) => Some(Array { dtype: *dtype, ..Array::scalar(v.get()) }),
+        Op::Literal(a) => Some(Array::clone(a)),
+        Op::DimValue(d) => d.known().map(|v| Array { dtype: DType::Int, ..Array::scalar(v as f64) }),
+        _ => None,
     }
 }
 

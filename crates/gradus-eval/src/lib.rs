@@ -16,6 +16,7 @@ mod interp;
 mod laws;
 mod modules;
 mod output;
+mod parameters;
 mod run;
 mod script;
 mod solve;

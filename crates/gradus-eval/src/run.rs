@@ -68,7 +68,7 @@ pub fn known_names(host: &dyn Host) -> Known {
 impl Interp<'_> {
     /// `seed` is the run's seed.
     fn bind_seed(&mut self, module: usize) {
-        let v = self.int(self.options.seed as i64);
+        let v = self.bind_run_seed();
         if let (Ok(n), Some(m)) = (v, self.modules.get_mut(module)) {
             m.names.insert(Arc::from("seed"), crate::value::Value::Num(n));
         }

@@ -114,12 +114,14 @@ impl Interp<'_> {
             Some(t) => self.check_type(t, v, env, e.span, "the value")?,
             None => (v, env.clone()),
         };
-        if self.mode == Mode::Run {
+        let v = if self.mode == Mode::Run {
             let old = self.at(e.span);
-            let r = self.compute(&v);
+            let r = self.compute(&v).and_then(|_| self.as_parameter(&v, false));
             self.tracer.origin = old;
-            r?;
-        }
+            r?
+        } else {
+            v
+        };
         self.bind_pattern(p, v, &env, e.span)
     }
 

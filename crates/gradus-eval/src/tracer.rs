@@ -112,6 +112,14 @@ impl Tracer {
         Ok(Num { level: top.uid, id })
     }
 
+    /// Add an op to the session's graph, whatever is being traced.
+    pub fn emit_in_session(&mut self, op: Op, inputs: &[Num]) -> Result<Num, IrError> {
+        let inner = self.levels.split_off(1);
+        let out = self.emit(op, inputs);
+        self.levels.extend(inner);
+        out
+    }
+
     /// Run `body` with a new graph whose first parameters have the given types; its results are the outputs.
     pub fn begin(&mut self, params: &[Ty]) -> Result<Vec<Num>, IrError> {
         self.push();

@@ -7,7 +7,7 @@ use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
 /// Run one level of a walk over a tree. A recursive function of the script can nest a tree deeper than any stack holds.
-fn level<T>(walk: impl FnOnce() -> T) -> T {
+pub fn level<T>(walk: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, walk)
 }
 

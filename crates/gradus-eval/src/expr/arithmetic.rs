@@ -66,6 +66,7 @@ impl Interp<'_> {
         self.zip_tree(x, y, span, &mut |s, p, q| {
             let whole = |n| s.ty(n).dtype != DType::Real;
             let fraction = op == Bin::Pow && whole(p) && whole(q) && !s.surely_nonnegative(q);
+            let q = if op == Bin::Pow { s.known_exponent(q)? } else { q };
             let p = if fraction { s.un(Un::ToReal, p, span)? } else { p };
             s.emit_blaming(Op::Binary(op), &[p, q], span, &[sx, sy])
         })

@@ -80,7 +80,8 @@ impl Interp<'_> {
                 Ok(Value::Method(Arc::new(MethodValue { decl: m.decl.clone(), env: m.env.clone(), args: bound })))
             }
             Value::ProblemDecl(p) => {
-                let (env, _) = self.bind_params(&p.decl.params, args, &p.env, &p.decl.name.name, span)?;
+                let (env, bound) = self.bind_params(&p.decl.params, args, &p.env, &p.decl.name.name, span)?;
+                let env = self.problem_parameters(&p.decl.params, bound, env)?;
                 let e = &p.decl.body;
                 self.problem_from(e, &env, p.decl.name.name.clone(), span)
             }

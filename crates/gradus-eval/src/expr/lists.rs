@@ -109,8 +109,14 @@ impl Interp<'_> {
             _ => None,
         };
         if let Some(items) = unrolled {
-            let mut out = Vec::with_capacity(items.len());
+            let mut out: Vec<Value> = Vec::with_capacity(items.len());
+            // A check knows no more of one real row than of another: the first speaks for all.
+            let alike = self.mode == Mode::Check && rest.is_empty() && filter.is_none() && self.alike(&what);
             for item in items {
+                if let (true, Some(first)) = (alike, out.first()) {
+                    out.push(first.clone());
+                    continue;
+                }
                 let env = self.bind_pattern(pattern, item, env, over.span)?;
                 if rest.is_empty()
                     && let Some(f) = filter
@@ -156,6 +162,11 @@ impl Interp<'_> {
         tree.build(&mut outs.into_iter()).ok_or(Stop::Poisoned)
     }
 
+    /// Are the items rows of a real array, which a check cannot tell apart?
+    fn alike(&self, over: &Over) -> bool {
+        matches!(over, Over::Rows(n, _) if self.ty(*n).dtype == DType::Real)
+    }
+
     /// The first two axes of each array as one.
     fn merge_axes(&mut self, nums: &[Num], span: Span) -> Eval<Vec<Num>> {
         nums.iter()
@@ -177,6 +188,9 @@ impl Interp<'_> {
                 (0..n).map(|k| Ok(Value::Num(self.dim_num(&start.add(&Dim::from(k)))?))).collect::<Eval<_>>().map(Some)
             }
             Over::Rows(n, len) => {
+                if self.mode == Mode::Run && self.tracer.is_session(*n) {
+                    return self.known_rows(*n).map(Some);
+                }
                 let Some(count) = len.size() else { return Ok(None) };
                 let mut out = Vec::with_capacity(count);
                 for k in 0..count {

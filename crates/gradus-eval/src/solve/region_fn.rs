@@ -57,7 +57,15 @@ impl Interp<'_> {
 
     /// The key of the run's seed.
     pub fn seed_key(&mut self, span: Span) -> Eval<Num> {
-        let seed = self.int(self.options.seed as i64)?;
-        self.emit(gradus_ir::Op::Key, &[seed], span)
+        if let Some(k) = self.root_key {
+            return Ok(k);
+        }
+        let seed = self.bind_run_seed()?;
+        let k = self
+            .tracer
+            .emit_in_session(gradus_ir::Op::Key, &[seed])
+            .map_err(|e| Stop::from(crate::errors::from_ir(&e, span, &[])))?;
+        self.root_key = Some(k);
+        Ok(k)
     }
 }

@@ -1,58 +1,59 @@
 //! One lane over a block of elements: the inner loops of fused instructions, and the same functions for single numbers.
 
-use crate::{special, transcendental};
+use crate::real::Real;
+use crate::special;
 use gradus_ir::{BinaryOp, UnaryOp};
 use gradus_plan::LaneOp;
 
 #[inline(always)]
-fn truth(c: bool) -> f64 {
-    f64::from(u8::from(c))
+fn truth<T: Real>(c: bool) -> T {
+    if c { T::ONE } else { T::ZERO }
 }
 
 /// An operand of a block: as many elements as the block has, or one for all.
 #[derive(Clone, Copy)]
-pub(crate) enum Arg<'a> {
-    Slice(&'a [f64]),
-    Splat(f64),
+pub(crate) enum Arg<'a, T> {
+    Slice(&'a [T]),
+    Splat(T),
 }
 
 /// Calls `$go!` with the scalar function of each unary op, so that blocks and single numbers share one table.
 macro_rules! unary_table {
     ($op:expr, $go:ident) => {
         match $op {
-            UnaryOp::Neg => $go!(|x: f64| -x),
-            UnaryOp::Abs => $go!(|x: f64| x.abs()),
+            UnaryOp::Neg => $go!(|x: T| -x),
+            UnaryOp::Abs => $go!(T::abs),
             UnaryOp::Sign => $go!(special::sign),
-            UnaryOp::Square => $go!(|x: f64| x * x),
-            UnaryOp::Recip => $go!(|x: f64| 1.0 / x),
-            UnaryOp::Sqrt => $go!(|x: f64| x.sqrt()),
-            UnaryOp::Exp => $go!(transcendental::exp),
-            UnaryOp::Expm1 => $go!(transcendental::expm1),
-            UnaryOp::Log => $go!(transcendental::log),
-            UnaryOp::Log1p => $go!(transcendental::log1p),
-            UnaryOp::Sin => $go!(|x: f64| x.sin()),
-            UnaryOp::Cos => $go!(|x: f64| x.cos()),
-            UnaryOp::Tan => $go!(|x: f64| x.tan()),
-            UnaryOp::Asin => $go!(|x: f64| x.asin()),
-            UnaryOp::Acos => $go!(|x: f64| x.acos()),
-            UnaryOp::Atan => $go!(|x: f64| x.atan()),
-            UnaryOp::Sinh => $go!(|x: f64| x.sinh()),
-            UnaryOp::Cosh => $go!(|x: f64| x.cosh()),
-            UnaryOp::Tanh => $go!(transcendental::tanh),
-            UnaryOp::Sigmoid => $go!(transcendental::sigmoid),
-            UnaryOp::Softplus => $go!(transcendental::softplus),
-            UnaryOp::Erf => $go!(special::erf),
-            UnaryOp::Lgamma => $go!(special::lgamma),
-            UnaryOp::Digamma => $go!(special::digamma),
-            UnaryOp::Trigamma => $go!(special::trigamma),
-            UnaryOp::Floor => $go!(|x: f64| x.floor()),
-            UnaryOp::Ceil => $go!(|x: f64| x.ceil()),
-            UnaryOp::Round => $go!(|x: f64| x.round_ties_even()),
-            UnaryOp::Not => $go!(|x: f64| truth(x == 0.0)),
-            UnaryOp::IsNan => $go!(|x: f64| truth(x.is_nan())),
-            UnaryOp::IsFinite => $go!(|x: f64| truth(x.is_finite())),
-            UnaryOp::ToReal | UnaryOp::StopGrad => $go!(|x: f64| x),
-            UnaryOp::ToInt => $go!(|x: f64| x.trunc()),
+            UnaryOp::Square => $go!(|x: T| x * x),
+            UnaryOp::Recip => $go!(|x: T| T::ONE / x),
+            UnaryOp::Sqrt => $go!(T::sqrt),
+            UnaryOp::Exp => $go!(T::exp),
+            UnaryOp::Expm1 => $go!(T::expm1),
+            UnaryOp::Log => $go!(T::log),
+            UnaryOp::Log1p => $go!(T::log1p),
+            UnaryOp::Sin => $go!(T::sin),
+            UnaryOp::Cos => $go!(T::cos),
+            UnaryOp::Tan => $go!(T::tan),
+            UnaryOp::Asin => $go!(T::asin),
+            UnaryOp::Acos => $go!(T::acos),
+            UnaryOp::Atan => $go!(T::atan),
+            UnaryOp::Sinh => $go!(T::sinh),
+            UnaryOp::Cosh => $go!(T::cosh),
+            UnaryOp::Tanh => $go!(T::tanh),
+            UnaryOp::Sigmoid => $go!(T::sigmoid),
+            UnaryOp::Softplus => $go!(T::softplus),
+            UnaryOp::Erf => $go!(T::erf),
+            UnaryOp::Lgamma => $go!(T::lgamma),
+            UnaryOp::Digamma => $go!(T::digamma),
+            UnaryOp::Trigamma => $go!(T::trigamma),
+            UnaryOp::Floor => $go!(T::floor),
+            UnaryOp::Ceil => $go!(T::ceil),
+            UnaryOp::Round => $go!(T::round_ties_even),
+            UnaryOp::Not => $go!(|x: T| truth(x == T::ZERO)),
+            UnaryOp::IsNan => $go!(|x: T| truth(x.is_nan())),
+            UnaryOp::IsFinite => $go!(|x: T| truth(x.is_finite())),
+            UnaryOp::ToReal | UnaryOp::StopGrad => $go!(|x: T| x),
+            UnaryOp::ToInt => $go!(T::trunc),
         }
     };
 }
@@ -60,30 +61,30 @@ macro_rules! unary_table {
 macro_rules! binary_table {
     ($op:expr, $go:ident) => {
         match $op {
-            BinaryOp::Add => $go!(|x: f64, y: f64| x + y),
-            BinaryOp::Sub => $go!(|x: f64, y: f64| x - y),
-            BinaryOp::Mul => $go!(|x: f64, y: f64| x * y),
-            BinaryOp::Div => $go!(|x: f64, y: f64| x / y),
+            BinaryOp::Add => $go!(|x: T, y: T| x + y),
+            BinaryOp::Sub => $go!(|x: T, y: T| x - y),
+            BinaryOp::Mul => $go!(|x: T, y: T| x * y),
+            BinaryOp::Div => $go!(|x: T, y: T| x / y),
             BinaryOp::Pow => $go!(special::pow),
             BinaryOp::Mod => $go!(special::modulo),
             BinaryOp::Max => $go!(special::max),
             BinaryOp::Min => $go!(special::min),
-            BinaryOp::Atan2 => $go!(|x: f64, y: f64| x.atan2(y)),
-            BinaryOp::Hypot => $go!(|x: f64, y: f64| x.hypot(y)),
-            BinaryOp::Lt => $go!(|x: f64, y: f64| truth(x < y)),
-            BinaryOp::Le => $go!(|x: f64, y: f64| truth(x <= y)),
-            BinaryOp::Gt => $go!(|x: f64, y: f64| truth(x > y)),
-            BinaryOp::Ge => $go!(|x: f64, y: f64| truth(x >= y)),
-            BinaryOp::Eq => $go!(|x: f64, y: f64| truth(x == y)),
-            BinaryOp::Ne => $go!(|x: f64, y: f64| truth(x != y)),
-            BinaryOp::And => $go!(|x: f64, y: f64| truth(x != 0.0 && y != 0.0)),
-            BinaryOp::Or => $go!(|x: f64, y: f64| truth(x != 0.0 || y != 0.0)),
+            BinaryOp::Atan2 => $go!(|x: T, y: T| x.atan2(y)),
+            BinaryOp::Hypot => $go!(|x: T, y: T| x.hypot(y)),
+            BinaryOp::Lt => $go!(|x: T, y: T| truth(x < y)),
+            BinaryOp::Le => $go!(|x: T, y: T| truth(x <= y)),
+            BinaryOp::Gt => $go!(|x: T, y: T| truth(x > y)),
+            BinaryOp::Ge => $go!(|x: T, y: T| truth(x >= y)),
+            BinaryOp::Eq => $go!(|x: T, y: T| truth(x == y)),
+            BinaryOp::Ne => $go!(|x: T, y: T| truth(x != y)),
+            BinaryOp::And => $go!(|x: T, y: T| truth(x != T::ZERO && y != T::ZERO)),
+            BinaryOp::Or => $go!(|x: T, y: T| truth(x != T::ZERO || y != T::ZERO)),
         }
     };
 }
 
 #[inline(always)]
-fn map1(out: &mut [f64], a: Arg<'_>, f: impl Fn(f64) -> f64) {
+fn map1<T: Real>(out: &mut [T], a: Arg<'_, T>, f: impl Fn(T) -> T) {
     match a {
         Arg::Slice(a) => {
             for (o, x) in out.iter_mut().zip(a) {
@@ -95,7 +96,7 @@ fn map1(out: &mut [f64], a: Arg<'_>, f: impl Fn(f64) -> f64) {
 }
 
 #[inline(always)]
-fn map2(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, f: impl Fn(f64, f64) -> f64) {
+fn map2<T: Real>(out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>, f: impl Fn(T, T) -> T) {
     match (a, b) {
         (Arg::Slice(a), Arg::Slice(b)) => {
             for ((o, x), y) in out.iter_mut().zip(a).zip(b) {
@@ -117,7 +118,7 @@ fn map2(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, f: impl Fn(f64, f64) -> f64) {
 }
 
 #[inline(always)]
-fn map3(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'_>, f: impl Fn(f64, f64, f64) -> f64) {
+fn map3<T: Real>(out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>, c: Arg<'_, T>, f: impl Fn(T, T, T) -> T) {
     let n = out.len();
     // The common forms have loops of their own; the others read through a choice that does not change in the loop.
     match (a, b, c) {
@@ -147,7 +148,7 @@ fn map3(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'_>, f: impl Fn(f64, f64
             }
         }
         _ => {
-            let at = |s: Arg<'_>, k: usize| match s {
+            let at = |s: Arg<'_, T>, k: usize| match s {
                 Arg::Slice(s) => s[k],
                 Arg::Splat(v) => v,
             };
@@ -159,12 +160,12 @@ fn map3(out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'_>, f: impl Fn(f64, f64
 }
 
 #[inline(always)]
-fn select(c: f64, x: f64, y: f64) -> f64 {
-    if c != 0.0 { x } else { y }
+fn select<T: Real>(c: T, x: T, y: T) -> T {
+    if c != T::ZERO { x } else { y }
 }
 
 #[inline(always)]
-fn unary(op: UnaryOp, out: &mut [f64], a: Arg<'_>) {
+fn unary<T: Real>(op: UnaryOp, out: &mut [T], a: Arg<'_, T>) {
     macro_rules! go {
         ($f:expr) => {
             map1(out, a, $f)
@@ -174,7 +175,7 @@ fn unary(op: UnaryOp, out: &mut [f64], a: Arg<'_>) {
 }
 
 #[inline(always)]
-fn binary(op: BinaryOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>) {
+fn binary<T: Real>(op: BinaryOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>) {
     macro_rules! go {
         ($f:expr) => {
             map2(out, a, b, $f)
@@ -184,9 +185,9 @@ fn binary(op: BinaryOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>) {
     if op == BinaryOp::Pow
         && let Arg::Splat(e) = b
     {
-        if e == 3.0 {
+        if e == T::of(3.0) {
             return map1(out, a, |x| x * x * x);
-        } else if e == 2.0 {
+        } else if e == T::of(2.0) {
             return map1(out, a, |x| x * x);
         }
     }
@@ -195,7 +196,7 @@ fn binary(op: BinaryOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>) {
 
 /// One lane over `out.len()` elements. `out` is none of the operands. Always inlined: `simd` compiles it for several widths.
 #[inline(always)]
-pub(crate) fn lane(op: LaneOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'_>) {
+pub(crate) fn lane<T: Real>(op: LaneOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>, c: Arg<'_, T>) {
     match op {
         LaneOp::Unary(u) => unary(u, out, a),
         LaneOp::Binary(o) => binary(o, out, a, b),
@@ -208,7 +209,7 @@ pub(crate) fn lane(op: LaneOp, out: &mut [f64], a: Arg<'_>, b: Arg<'_>, c: Arg<'
 
 /// The same lane on single numbers.
 #[inline]
-pub(crate) fn lane1(op: LaneOp, a: f64, b: f64, c: f64) -> f64 {
+pub(crate) fn lane1<T: Real>(op: LaneOp, a: T, b: T, c: T) -> T {
     macro_rules! go1 {
         ($f:expr) => {
             $f(a)

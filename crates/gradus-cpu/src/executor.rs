@@ -5,40 +5,73 @@ use crate::control::{Control, Fault};
 use crate::fused::Source;
 use crate::linalg::Workspace;
 use crate::matmul::{self, Operand};
+use crate::real::Real;
 use crate::reduce::Acc;
 use crate::simd::Kernels;
-use gradus_ir::Array;
+use gradus_ir::{Array, Precision};
 use gradus_plan::{BLOCK, Block, Func, Instr, Kind, LoopPlan, MatMul, Place, Plan, Scalar};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// A plan with its memory. Runs may follow each other; each gives the same outputs for the same inputs.
 pub struct Executor {
     plan: Arc<Plan>,
-    memory: Option<Memory>,
+    memory: Memory,
 }
 
 /// Everything a run writes to, allocated at the first run.
-struct Memory {
-    arena: Arena,
-    scratch: Arena,
+enum Memory {
+    Double(Option<Box<Typed<f64>>>),
+    Single(Option<Box<Typed<f32>>>),
+}
+
+struct Typed<T: Real> {
+    arena: Arena<T>,
+    scratch: Arena<T>,
     counters: Vec<usize>,
-    bases: Vec<Base>,
-    sources: Vec<Source>,
-    accs: Vec<Acc>,
+    bases: Vec<Base<T>>,
+    inputs: Vec<Converted<T>>,
+    literals: Vec<Converted<T>>,
+    sources: Vec<Source<T>>,
+    accs: Vec<Acc<T>>,
     loops: Vec<u32>,
     steps: Vec<u64>,
-    workspace: Workspace,
-    kernels: Kernels,
+    workspace: Workspace<T>,
+    kernels: Kernels<T>,
 }
 
 /// The address of a base; those of inputs and literals are only read.
 #[derive(Clone, Copy)]
-pub(crate) struct Base(*mut f64);
+pub(crate) struct Base<T>(*mut T);
 
 // Addresses are only used during a run, which has its inputs and the executor borrowed.
-unsafe impl Send for Memory {}
-unsafe impl Sync for Memory {}
+unsafe impl<T: Real> Send for Typed<T> {}
+unsafe impl<T: Real> Sync for Typed<T> {}
+
+/// The numbers of an array that this run reads, in the run's type: where that is another one, they are converted when
+/// another array comes than last time. The weak pointer keeps the address from meaning another array.
+struct Converted<T> {
+    of: Weak<Vec<f64>>,
+    data: Vec<T>,
+}
+
+impl<T: Real> Converted<T> {
+    fn new() -> Converted<T> {
+        Converted { of: Weak::new(), data: Vec::new() }
+    }
+
+    fn base(&mut self, a: &Array) -> Base<T> {
+        if let Some(data) = T::share(&a.data) {
+            return Base(data.as_ptr().cast_mut());
+        }
+        if self.of.as_ptr() != Arc::as_ptr(&a.data) {
+            self.data.clear();
+            self.data.extend(a.data.iter().map(|x| T::of(*x)));
+            self.of = Arc::downgrade(&a.data);
+        }
+        Base(self.data.as_mut_ptr())
+    }
+}
 
 /// Counts of things that buffers of the executor must hold.
 #[derive(Default)]
@@ -73,15 +106,14 @@ fn measure<'a>(b: &'a Block, depth: usize, s: &mut Sizes<'a>) {
     }
 }
 
-/// Bytes of the block registers.
-fn registers(plan: &Plan) -> usize {
-    (plan.registers() + 1) * BLOCK * 8
-}
-
 impl Executor {
     /// Allocates nothing yet.
     pub fn new(plan: Arc<Plan>) -> Executor {
-        Executor { plan, memory: None }
+        let memory = match plan.precision() {
+            Precision::F64 => Memory::Double(None),
+            Precision::F32 => Memory::Single(None),
+        };
+        Executor { plan, memory }
     }
 
     pub fn plan(&self) -> &Arc<Plan> {
@@ -89,68 +121,30 @@ impl Executor {
     }
 
     /// Bytes that runs of the plan hold besides their inputs and outputs: arena, literals, registers, the workspace of
-    /// factorizations and the executor's own lists. Known before any run, and the same for each. The library of matrix
-    /// products has buffers besides, as large as the caches, made once in every thread that uses it.
+    /// factorizations and the executor's own lists; at single precision also the converted inputs and literals. Known before
+    /// any run, and the same for each. The library of matrix products has buffers besides, as large as the caches, made once
+    /// in every thread that uses it.
     pub fn bytes(&self) -> usize {
-        let mut sizes = Sizes::default();
-        measure(self.plan.body(), 0, &mut sizes);
-        let lists = sizes.inputs * size_of::<Source>() + sizes.outs * size_of::<Acc>() + sizes.depth * size_of::<u32>();
-        let counters = self.plan.counters() * (size_of::<usize>() + size_of::<u64>());
-        let bases = (1 + self.plan.params().len() + self.plan.literals().len()) * size_of::<Base>();
-        let own = lists + counters + bases + Workspace::needs(sizes.calls.into_iter());
-        self.plan.peak_bytes().saturating_add(registers(&self.plan) + own)
+        match self.plan.precision() {
+            Precision::F64 => bytes::<f64>(&self.plan),
+            Precision::F32 => bytes::<f32>(&self.plan),
+        }
     }
 
     /// The steps that each loop did in the last run altogether, at the index of its step counter: what `Plan::work` takes.
     /// Empty before the first run.
     pub fn steps(&self) -> &[u64] {
-        self.memory.as_ref().map_or(&[], |m| &m.steps)
-    }
-
-    fn allocate(&mut self, limit: Option<usize>) -> Result<(), Fault> {
-        let plan = &self.plan;
-        let mut needed = plan.peak_bytes().saturating_add(registers(plan));
-        let check = |needed: usize| match limit {
-            Some(limit) if needed > limit => Err(Fault::Memory { needed, limit }),
-            _ => Ok(()),
-        };
-        check(needed)?;
-        if let Some(m) = &self.memory {
-            return check(needed + m.workspace.bytes());
+        match &self.memory {
+            Memory::Double(m) => m.as_ref().map_or(&[], |m| &m.steps),
+            Memory::Single(m) => m.as_ref().map_or(&[], |m| &m.steps),
         }
-        let mut sizes = Sizes::default();
-        measure(plan.body(), 0, &mut sizes);
-        let none = |needed: usize| Fault::Memory { needed, limit: limit.unwrap_or(0) };
-        let workspace = Workspace::new(sizes.calls.into_iter()).ok_or_else(|| none(needed))?;
-        needed += workspace.bytes();
-        check(needed)?;
-        let arena = Arena::new(plan.arena_len()).ok_or_else(|| none(needed))?;
-        let scratch = Arena::new((plan.registers() + 1) * BLOCK).ok_or_else(|| none(needed))?;
-        for (at, v) in plan.constants() {
-            debug_assert!(*at < arena.len());
-            // SAFETY: constants lie in the arena.
-            unsafe { *arena.as_ptr().add(*at) = *v };
-        }
-        self.memory = Some(Memory {
-            arena,
-            scratch,
-            counters: vec![0; plan.counters()],
-            bases: Vec::with_capacity(1 + plan.params().len() + plan.literals().len()),
-            sources: Vec::with_capacity(sizes.inputs),
-            accs: Vec::with_capacity(sizes.outs),
-            loops: Vec::with_capacity(sizes.depth),
-            steps: vec![0; plan.counters()],
-            workspace,
-            kernels: Kernels::detect(),
-        });
-        Ok(())
     }
 
     /// The outputs of the plan for these inputs. Inputs must have the shapes of the plan's parameters.
     pub fn run(&mut self, inputs: &[Array], control: &Control) -> Result<Vec<Array>, Fault> {
         let started = control.started.unwrap_or_else(Instant::now);
         control.check(true)?;
-        let plan = self.plan.clone();
+        let plan = &*self.plan;
         if inputs.len() != plan.params().len() {
             return Err(Fault::Internal(format!("{} inputs for {} parameters", inputs.len(), plan.params().len())));
         }
@@ -159,31 +153,105 @@ impl Executor {
                 return Err(Fault::Internal(format!("input {k} is {}, the plan was made for {ty}", a.ty())));
             }
         }
-        self.allocate(control.memory_limit)?;
-        let Some(m) = &mut self.memory else { return Err(Fault::Internal("no memory was allocated".into())) };
-        m.counters.fill(0);
-        m.loops.clear();
-        m.steps.fill(0);
-        m.bases.clear();
-        m.bases.push(Base(m.arena.as_ptr()));
-        m.bases.extend(inputs.iter().map(|a| Base(a.data.as_ptr().cast_mut())));
-        m.bases.extend(plan.literals().iter().map(|a| Base(a.data.as_ptr().cast_mut())));
+        match &mut self.memory {
+            Memory::Double(m) => ready(m, plan, control.memory_limit)?.run(plan, inputs, control, started),
+            Memory::Single(m) => ready(m, plan, control.memory_limit)?.run(plan, inputs, control, started),
+        }
+    }
+}
+
+/// Bytes of the arena, the literals, the registers, and of what is converted to the run's type.
+fn data_bytes<T: Real>(plan: &Plan) -> usize {
+    let registers = (plan.registers() + 1) * BLOCK * size_of::<T>();
+    let known = plan.peak_bytes().saturating_add(registers);
+    if T::PRECISION == Precision::F64 {
+        return known;
+    }
+    let inputs = plan.params().iter().map(|t| t.shape.sizes().unwrap_or_default().iter().fold(1usize, |n, d| n.saturating_mul(*d)));
+    let literals = plan.literals().iter().map(|l| l.len());
+    inputs.chain(literals).fold(known, |sum, n| sum.saturating_add(n.saturating_mul(size_of::<T>())))
+}
+
+fn bytes<T: Real>(plan: &Plan) -> usize {
+    let mut sizes = Sizes::default();
+    measure(plan.body(), 0, &mut sizes);
+    let lists = sizes.inputs * size_of::<Source<T>>() + sizes.outs * size_of::<Acc<T>>() + sizes.depth * size_of::<u32>();
+    let counters = plan.counters() * (size_of::<usize>() + size_of::<u64>());
+    let arrays = plan.params().len() + plan.literals().len();
+    let bases = (1 + arrays) * size_of::<Base<T>>() + arrays * size_of::<Converted<T>>();
+    let own = lists + counters + bases + size_of::<Typed<T>>() + Workspace::<T>::needs(sizes.calls.into_iter());
+    data_bytes::<T>(plan).saturating_add(own)
+}
+
+/// The memory of the plan, allocated where it is not there yet.
+fn ready<'a, T: Real>(m: &'a mut Option<Box<Typed<T>>>, plan: &Plan, limit: Option<usize>) -> Result<&'a mut Typed<T>, Fault> {
+    let mut needed = data_bytes::<T>(plan);
+    let check = |needed: usize| match limit {
+        Some(limit) if needed > limit => Err(Fault::Memory { needed, limit }),
+        _ => Ok(()),
+    };
+    check(needed)?;
+    match m {
+        Some(m) => check(needed + m.workspace.bytes())?,
+        None => {
+            let mut sizes = Sizes::default();
+            measure(plan.body(), 0, &mut sizes);
+            let none = |needed: usize| Fault::Memory { needed, limit: limit.unwrap_or(0) };
+            let workspace = Workspace::new(sizes.calls.into_iter()).ok_or_else(|| none(needed))?;
+            needed += workspace.bytes();
+            check(needed)?;
+            let arena = Arena::<T>::new(plan.arena_len()).ok_or_else(|| none(needed))?;
+            let scratch = Arena::new((plan.registers() + 1) * BLOCK).ok_or_else(|| none(needed))?;
+            for (at, v) in plan.constants() {
+                debug_assert!(*at < arena.len());
+                // SAFETY: constants lie in the arena.
+                unsafe { *arena.as_ptr().add(*at) = T::of(*v) };
+            }
+            let (params, literals) = (plan.params().len(), plan.literals().len());
+            *m = Some(Box::new(Typed {
+                arena,
+                scratch,
+                counters: vec![0; plan.counters()],
+                bases: Vec::with_capacity(1 + params + literals),
+                inputs: (0..params).map(|_| Converted::new()).collect(),
+                literals: (0..literals).map(|_| Converted::new()).collect(),
+                sources: Vec::with_capacity(sizes.inputs),
+                accs: Vec::with_capacity(sizes.outs),
+                loops: Vec::with_capacity(sizes.depth),
+                steps: vec![0; plan.counters()],
+                workspace,
+                kernels: Kernels::detect(),
+            }));
+        }
+    }
+    m.as_deref_mut().ok_or_else(|| Fault::Internal("no memory was allocated".into()))
+}
+
+impl<T: Real> Typed<T> {
+    fn run(&mut self, plan: &Plan, inputs: &[Array], control: &Control, started: Instant) -> Result<Vec<Array>, Fault> {
+        self.counters.fill(0);
+        self.loops.clear();
+        self.steps.fill(0);
+        self.bases.clear();
+        self.bases.push(Base(self.arena.as_ptr()));
+        self.bases.extend(self.inputs.iter_mut().zip(inputs).map(|(c, a)| c.base(a)));
+        self.bases.extend(self.literals.iter_mut().zip(plan.literals()).map(|(c, a)| c.base(a)));
         let mut machine = Machine {
-            bases: &m.bases,
-            counters: &mut m.counters,
-            scratch: m.scratch.as_ptr(),
-            sources: &mut m.sources,
-            accs: &mut m.accs,
-            loops: &mut m.loops,
-            steps: &mut m.steps,
-            workspace: &mut m.workspace,
-            kernels: m.kernels,
+            bases: &self.bases,
+            counters: &mut self.counters,
+            scratch: self.scratch.as_ptr(),
+            sources: &mut self.sources,
+            accs: &mut self.accs,
+            loops: &mut self.loops,
+            steps: &mut self.steps,
+            workspace: &mut self.workspace,
+            kernels: self.kernels,
             control,
             started,
             infinity: None,
         };
         // SAFETY: the plan comes from the planner: its places lie in the arena (allocated for its length), in inputs (whose
-        // shapes were just checked) or in literals.
+        // shapes were checked) or in literals.
         unsafe { machine.block_of(plan.body())? };
         if let Some(f) = machine.infinity.take() {
             return Err(f);
@@ -201,7 +269,7 @@ impl Executor {
             let data = match o.value {
                 Scalar::Imm(v) => {
                     let mut out = room()?;
-                    out.resize(count, v);
+                    out.resize(count, T::of(v).wide());
                     Arc::new(out)
                 }
                 Scalar::At(p) => match inputs.get((p.base as usize).wrapping_sub(1)) {
@@ -210,7 +278,7 @@ impl Executor {
                     // SAFETY: as above.
                     _ => {
                         let mut out = room()?;
-                        out.extend_from_slice(unsafe { machine.slice(p, count) });
+                        out.extend(unsafe { machine.slice(p, count) }.iter().map(|x| x.wide()));
                         Arc::new(out)
                     }
                 },
@@ -222,29 +290,29 @@ impl Executor {
 }
 
 /// A run under way.
-pub(crate) struct Machine<'a> {
-    bases: &'a [Base],
+pub(crate) struct Machine<'a, T: Real> {
+    bases: &'a [Base<T>],
     pub counters: &'a mut Vec<usize>,
     /// Registers of `BLOCK` elements.
-    pub scratch: *mut f64,
-    pub sources: &'a mut Vec<Source>,
-    pub accs: &'a mut Vec<Acc>,
+    pub scratch: *mut T,
+    pub sources: &'a mut Vec<Source<T>>,
+    pub accs: &'a mut Vec<Acc<T>>,
     /// Step counters of the loops under way, outermost first.
     pub loops: &'a mut Vec<u32>,
     /// Steps done in this run by the loops that have ended, at the index of their step counter.
     pub steps: &'a mut [u64],
-    pub workspace: &'a mut Workspace,
-    pub kernels: Kernels,
+    pub workspace: &'a mut Workspace<T>,
+    pub kernels: Kernels<T>,
     control: &'a Control,
     pub started: Instant,
     /// The first infinity of a search for numbers that are not finite.
     pub infinity: Option<Fault>,
 }
 
-impl Machine<'_> {
+impl<T: Real> Machine<'_, T> {
     /// The address of a place. SAFETY: `p` is a place of the plan being run.
     #[inline]
-    pub unsafe fn at(&self, p: Place) -> *mut f64 {
+    pub unsafe fn at(&self, p: Place) -> *mut T {
         // SAFETY: bases and counters are as many as the plan says; the sum is inside the base's memory.
         unsafe {
             let base = self.bases.get_unchecked(p.base as usize).0;
@@ -254,20 +322,20 @@ impl Machine<'_> {
     }
 
     /// SAFETY: `len` elements lie at `p`, and nothing writes to them while the slice is used.
-    pub unsafe fn slice(&self, p: Place, len: usize) -> &'static [f64] {
+    pub unsafe fn slice(&self, p: Place, len: usize) -> &'static [T] {
         // SAFETY: the caller's. The lifetime is that of one instruction.
         unsafe { std::slice::from_raw_parts(self.at(p), len) }
     }
 
     /// SAFETY: `len` elements lie at `p` in the arena, and nothing else uses them while the slice is used.
-    pub unsafe fn slice_mut(&self, p: Place, len: usize) -> &'static mut [f64] {
+    pub unsafe fn slice_mut(&self, p: Place, len: usize) -> &'static mut [T] {
         // SAFETY: the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.at(p), len) }
     }
 
-    unsafe fn scalar(&self, s: Scalar) -> f64 {
+    unsafe fn scalar(&self, s: Scalar) -> T {
         match s {
-            Scalar::Imm(v) => v,
+            Scalar::Imm(v) => T::of(v),
             // SAFETY: a place of the plan.
             Scalar::At(p) => unsafe { *self.at(p) },
         }
@@ -291,7 +359,7 @@ impl Machine<'_> {
                 Kind::Call(c) => self.call(c, i.origin)?,
                 Kind::Loop(l) => return self.run_loop(l),
                 Kind::Cond(c) => {
-                    let branch = if self.scalar(c.test) != 0.0 { &c.then } else { &c.other };
+                    let branch = if self.scalar(c.test) != T::ZERO { &c.then } else { &c.other };
                     return self.block_of(branch);
                 }
             }
@@ -324,11 +392,11 @@ impl Machine<'_> {
                 self.counters[l.step as usize] = done;
                 self.counters[l.parity as usize] = done & 1;
                 if let Some(p) = l.index {
-                    *self.at(p) = done as f64;
+                    *self.at(p) = T::of(done as f64);
                 }
                 if let Some((test, s)) = &l.cond {
                     self.block_of(test)?;
-                    if self.scalar(*s) == 0.0 {
+                    if self.scalar(*s) == T::ZERO {
                         break;
                     }
                 }
@@ -355,11 +423,11 @@ impl Machine<'_> {
             }
             for (p, len) in &l.collected {
                 if done < l.bound {
-                    std::slice::from_raw_parts_mut(self.at(*p).add(done * len), (l.bound - done) * len).fill(0.0);
+                    std::slice::from_raw_parts_mut(self.at(*p).add(done * len), (l.bound - done) * len).fill(T::ZERO);
                 }
             }
             if let Some(p) = l.done {
-                *self.at(p) = done as f64;
+                *self.at(p) = T::of(done as f64);
             }
         }
         Ok(())

@@ -3,16 +3,17 @@
 
 use crate::elementwise::{Arg, lane1};
 use crate::executor::Machine;
+use crate::real::Real;
 use crate::reduce;
 use gradus_plan::{BLOCK, Fused, Out, Pattern, Src};
 
 /// An input of the instruction at hand, its address known.
 #[derive(Clone, Copy)]
-pub(crate) enum Source {
-    Dense(*const f64),
-    Splat(f64),
+pub(crate) enum Source<T> {
+    Dense(*const T),
+    Splat(T),
     /// Loaded into a register for each block.
-    Loaded { from: *const f64, register: usize },
+    Loaded { from: *const T, register: usize },
 }
 
 /// Calls `f(index in the block, offset in memory, length, stride)` for each run along the last axis of the elements
@@ -42,7 +43,7 @@ fn runs(axes: &[(usize, isize)], start: usize, len: usize, mut f: impl FnMut(usi
 }
 
 /// SAFETY: the elements of the iteration space that the pattern reaches lie in memory that may be read.
-unsafe fn load(out: &mut [f64], from: *const f64, axes: &[(usize, isize)], start: usize) {
+unsafe fn load<T: Real>(out: &mut [T], from: *const T, axes: &[(usize, isize)], start: usize) {
     runs(axes, start, out.len(), |at, offset, n, stride| {
         let target = &mut out[at..at + n];
         // SAFETY: as for the whole function.
@@ -62,7 +63,7 @@ unsafe fn load(out: &mut [f64], from: *const f64, axes: &[(usize, isize)], start
 }
 
 /// SAFETY: as for `load`, for writing; no two elements of the space share an address.
-unsafe fn store(x: &[f64], to: *mut f64, pattern: &Pattern, start: usize) {
+unsafe fn store<T: Real>(x: &[T], to: *mut T, pattern: &Pattern, start: usize) {
     match pattern {
         // SAFETY: the caller's.
         Pattern::Dense | Pattern::Splat => unsafe { std::ptr::copy(x.as_ptr(), to.add(start), x.len()) },
@@ -78,7 +79,7 @@ unsafe fn store(x: &[f64], to: *mut f64, pattern: &Pattern, start: usize) {
     }
 }
 
-impl Machine<'_> {
+impl<T: Real> Machine<'_, T> {
     /// SAFETY: the plan's places lie in their memory, which `Plan` guarantees.
     pub(crate) unsafe fn fused(&mut self, f: &Fused) {
         // SAFETY: every address below is a place of the plan with an index inside its iteration space.
@@ -105,7 +106,7 @@ impl Machine<'_> {
             let read = |s: Src| match s {
                 Src::Reg(r) => *regs.add(r as usize),
                 Src::In(k) => *self.at(f.inputs[k as usize].place),
-                Src::Imm(v) => v,
+                Src::Imm(v) => T::of(v),
             };
             for l in &f.program {
                 *regs.add(l.dst as usize) = lane1(l.op, read(l.a), read(l.b), read(l.c));
@@ -134,7 +135,7 @@ impl Machine<'_> {
         unsafe {
             let to = self.at(access.place);
             match src {
-                Src::Imm(v) => std::slice::from_raw_parts_mut(to, f.count).fill(*v),
+                Src::Imm(v) => std::slice::from_raw_parts_mut(to, f.count).fill(T::of(*v)),
                 Src::In(k) => {
                     let a = &f.inputs[*k as usize];
                     let from = self.at(a.place).cast_const();
@@ -231,7 +232,7 @@ impl Machine<'_> {
     }
 
     /// The elements that a reduction of this block sees.
-    unsafe fn reduced(&self, f: &Fused, src: Src, start: usize, len: usize) -> &'static [f64] {
+    unsafe fn reduced(&self, f: &Fused, src: Src, start: usize, len: usize) -> &'static [T] {
         // SAFETY: registers and inputs hold `len` elements; the slice is used before the next block.
         unsafe {
             match self.arg(src, start, len) {
@@ -247,19 +248,19 @@ impl Machine<'_> {
     }
 
     /// SAFETY: `r` is below the plan's number of registers (one more is there for `reduced`), `len <= BLOCK`.
-    unsafe fn register(&self, r: usize, len: usize) -> &'static mut [f64] {
+    unsafe fn register(&self, r: usize, len: usize) -> &'static mut [T] {
         // SAFETY: the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.scratch.add(r * BLOCK), len) }
     }
 
     /// SAFETY: as for `register`; dense inputs hold `start + len` elements.
     #[inline]
-    unsafe fn arg(&self, s: Src, start: usize, len: usize) -> Arg<'static> {
+    unsafe fn arg(&self, s: Src, start: usize, len: usize) -> Arg<'static, T> {
         // SAFETY: the caller's.
         unsafe {
             match s {
                 Src::Reg(r) => Arg::Slice(self.register(r as usize, len)),
-                Src::Imm(v) => Arg::Splat(v),
+                Src::Imm(v) => Arg::Splat(T::of(v)),
                 Src::In(k) => match self.sources[k as usize] {
                     Source::Dense(p) => Arg::Slice(std::slice::from_raw_parts(p.add(start), len)),
                     Source::Splat(v) => Arg::Splat(v),
@@ -279,7 +280,7 @@ impl Machine<'_> {
                 }
             }
             // The last lane may write to memory where its result is only stored.
-            let mut direct: Option<(usize, *mut f64)> = None;
+            let mut direct: Option<(usize, *mut T)> = None;
             if let Some(last) = f.program.last()
                 && let [Out::Store { src: Src::Reg(r), access, direct: true }] = f.outs.as_slice()
                 && *r == last.dst

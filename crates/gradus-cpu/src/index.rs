@@ -1,5 +1,7 @@
 //! Reading and writing by index.
 
+use crate::real::Real;
+
 /// An index that is not a position of the axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OutOfRange {
@@ -8,8 +10,8 @@ pub(crate) struct OutOfRange {
 }
 
 #[inline]
-fn checked(x: f64, n: usize) -> Result<usize, OutOfRange> {
-    let k = x as usize;
+fn checked<T: Real>(x: T, n: usize) -> Result<usize, OutOfRange> {
+    let (k, x) = (x.index(), x.wide());
     if x >= 0.0 && k < n && k as f64 == x { Ok(k) } else { Err(OutOfRange { index: x, len: n }) }
 }
 
@@ -22,7 +24,7 @@ pub(crate) struct Axis {
     pub picks: usize,
 }
 
-pub(crate) fn take(a: Axis, x: &[f64], index: &[f64], out: &mut [f64]) -> Result<(), OutOfRange> {
+pub(crate) fn take<T: Real>(a: Axis, x: &[T], index: &[T], out: &mut [T]) -> Result<(), OutOfRange> {
     if a.inner == 1 {
         // Single elements: a copy of one is cheaper than a copy of a slice.
         for o in 0..a.outer {
@@ -43,7 +45,7 @@ pub(crate) fn take(a: Axis, x: &[f64], index: &[f64], out: &mut [f64]) -> Result
     Ok(())
 }
 
-pub(crate) fn take_along(a: Axis, x: &[f64], index: &[f64], out: &mut [f64]) -> Result<(), OutOfRange> {
+pub(crate) fn take_along<T: Real>(a: Axis, x: &[T], index: &[T], out: &mut [T]) -> Result<(), OutOfRange> {
     for o in 0..a.outer {
         for p in 0..a.picks {
             for j in 0..a.inner {
@@ -56,7 +58,7 @@ pub(crate) fn take_along(a: Axis, x: &[f64], index: &[f64], out: &mut [f64]) -> 
 }
 
 /// `out` holds the base already.
-pub(crate) fn scatter(a: Axis, index: &[f64], updates: &[f64], out: &mut [f64], add: bool) -> Result<(), OutOfRange> {
+pub(crate) fn scatter<T: Real>(a: Axis, index: &[T], updates: &[T], out: &mut [T], add: bool) -> Result<(), OutOfRange> {
     for o in 0..a.outer {
         for (p, i) in index.iter().enumerate() {
             let i = checked(*i, a.n)?;
@@ -64,7 +66,7 @@ pub(crate) fn scatter(a: Axis, index: &[f64], updates: &[f64], out: &mut [f64], 
             let (t, u) = (&mut out[to..to + a.inner], &updates[from..from + a.inner]);
             if add {
                 for (t, u) in t.iter_mut().zip(u) {
-                    *t += u;
+                    *t += *u;
                 }
             } else {
                 t.copy_from_slice(u);
@@ -75,7 +77,7 @@ pub(crate) fn scatter(a: Axis, index: &[f64], updates: &[f64], out: &mut [f64], 
 }
 
 /// `out` holds the base already.
-pub(crate) fn scatter_add_along(a: Axis, index: &[f64], updates: &[f64], out: &mut [f64]) -> Result<(), OutOfRange> {
+pub(crate) fn scatter_add_along<T: Real>(a: Axis, index: &[T], updates: &[T], out: &mut [T]) -> Result<(), OutOfRange> {
     for o in 0..a.outer {
         for p in 0..a.picks {
             for j in 0..a.inner {

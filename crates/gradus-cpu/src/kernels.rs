@@ -4,20 +4,21 @@ use crate::control::Fault;
 use crate::executor::Machine;
 use crate::index::{self, Axis, OutOfRange};
 use crate::order::{self, Lines};
+use crate::real::Real;
 use crate::{linalg, philox};
 use gradus_ir::Origin;
 use gradus_plan::{Call, Func};
 
 /// A stored integer as the 64 bits of its two's complement.
-fn bits(x: f64) -> u64 {
-    x as i64 as u64
+fn bits<T: Real>(x: T) -> u64 {
+    x.wide() as i64 as u64
 }
 
-fn key_of(words: &[f64]) -> philox::Key {
-    [words[0] as u32, words[1] as u32]
+fn key_of<T: Real>(words: &[T]) -> philox::Key {
+    [words[0], words[1]].map(|w| w.wide() as u32)
 }
 
-impl Machine<'_> {
+impl<T: Real> Machine<'_, T> {
     /// SAFETY: the plan's places lie in their memory; outputs and work overlap no input but as `may_overwrite` allows.
     pub(crate) unsafe fn call(&mut self, c: &Call, origin: Origin) -> Result<(), Fault> {
         // SAFETY: the caller's; lengths are those of the plan's tensors.
@@ -70,7 +71,7 @@ impl Machine<'_> {
                 }
                 Func::DiagMatrix { n } => {
                     let (x, y) = (input(0), output(0));
-                    y.fill(0.0);
+                    y.fill(T::ZERO);
                     for k in 0..n {
                         y[k * n + k] = x[k];
                     }
@@ -104,16 +105,16 @@ impl Machine<'_> {
                 }
                 Func::Key => {
                     let k = philox::key_of_seed(bits(input(0)[0]));
-                    output(0).copy_from_slice(&k.map(f64::from));
+                    output(0).copy_from_slice(&k.map(T::of_key));
                 }
                 Func::KeyFold => {
                     let k = philox::fold(key_of(input(0)), bits(input(1)[0]));
-                    output(0).copy_from_slice(&k.map(f64::from));
+                    output(0).copy_from_slice(&k.map(T::of_key));
                 }
                 Func::Uniform { .. } => philox::uniform(key_of(input(0)), output(0)),
                 Func::Normal { .. } => philox::normal(key_of(input(0)), output(0)),
                 Func::Permutation { .. } => philox::permutation(key_of(input(0)), output(0)),
-                Func::Clock => output(0)[0] = self.started.elapsed().as_secs_f64(),
+                Func::Clock => output(0)[0] = T::of(self.started.elapsed().as_secs_f64()),
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ mod linalg;
 mod matmul;
 mod order;
 pub mod philox;
+mod real;
 mod reduce;
 mod simd;
 pub mod special;

@@ -4,6 +4,7 @@
 //! of the transpose where that is as good, and of a copy by columns elsewhere.
 
 use dyn_stack::{MemBuffer, MemStack, StackReq};
+use crate::real::Real;
 use crate::simd::Kernels;
 use faer::dyn_stack;
 use faer::linalg::cholesky::llt::factor as llt;
@@ -19,12 +20,12 @@ use gradus_plan::Func;
 const SMALL: usize = 12;
 
 /// Memory for factorizations, large enough for every call of a plan.
-pub(crate) struct Workspace {
+pub(crate) struct Workspace<T> {
     stack: MemBuffer,
     bytes: usize,
     pivots: Vec<usize>,
     inverse: Vec<usize>,
-    factors: Vec<f64>,
+    factors: Vec<T>,
 }
 
 /// What one call needs: scratch memory, pivots, reflector factors.
@@ -34,33 +35,33 @@ struct Need {
     factors: usize,
 }
 
-fn need(f: &Func) -> Need {
+fn need<T: Real>(f: &Func) -> Need {
     let none = Need { stack: StackReq::EMPTY, pivots: 0, factors: 0 };
     match *f {
         Func::Cholesky { n } if n > SMALL => {
-            Need { stack: llt::cholesky_in_place_scratch::<f64>(n, Par::Seq, Default::default()), ..none }
+            Need { stack: llt::cholesky_in_place_scratch::<T>(n, Par::Seq, Default::default()), ..none }
         }
         Func::Solve { n, cols, .. } if n > SMALL => {
-            let a = lu::factor::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default());
-            let b = lu::solve::solve_in_place_scratch::<usize, f64>(n, cols, Par::Seq);
-            let c = lu::solve::solve_transpose_in_place_scratch::<usize, f64>(n, cols, Par::Seq);
+            let a = lu::factor::lu_in_place_scratch::<usize, T>(n, n, Par::Seq, Default::default());
+            let b = lu::solve::solve_in_place_scratch::<usize, T>(n, cols, Par::Seq);
+            let c = lu::solve::solve_transpose_in_place_scratch::<usize, T>(n, cols, Par::Seq);
             Need { stack: a.or(b).or(c), pivots: n, ..none }
         }
         Func::Det { n } if n > SMALL => {
-            Need { stack: lu::factor::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default()), pivots: n, ..none }
+            Need { stack: lu::factor::lu_in_place_scratch::<usize, T>(n, n, Par::Seq, Default::default()), pivots: n, ..none }
         }
         Func::Eigh { n } if n > 0 => Need {
-            stack: evd::self_adjoint_evd_scratch::<f64>(n, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default()),
+            stack: evd::self_adjoint_evd_scratch::<T>(n, evd::ComputeEigenvectors::Yes, Par::Seq, Default::default()),
             ..none
         },
         Func::Svd { m, n } if m.min(n) > 0 => {
             let thin = svd_mod::ComputeSvdVectors::Thin;
-            Need { stack: svd_mod::svd_scratch::<f64>(n, m, thin, thin, Par::Seq, Default::default()), ..none }
+            Need { stack: svd_mod::svd_scratch::<T>(n, m, thin, thin, Par::Seq, Default::default()), ..none }
         }
         Func::Qr { m, n } if n > 0 => {
-            let block = qr_factor::recommended_block_size::<f64>(m, n);
-            let a = qr_factor::qr_in_place_scratch::<f64>(m, n, block, Par::Seq, Default::default());
-            let b = householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<f64>(m, block, n);
+            let block = qr_factor::recommended_block_size::<T>(m, n);
+            let a = qr_factor::qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default());
+            let b = householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, n);
             Need { stack: a.or(b), pivots: 0, factors: block * m.min(n) }
         }
         _ => none,
@@ -68,10 +69,10 @@ fn need(f: &Func) -> Need {
 }
 
 /// What the dearest of some calls need.
-fn need_of_all<'a>(calls: impl Iterator<Item = &'a Func>) -> Need {
+fn need_of_all<'a, T: Real>(calls: impl Iterator<Item = &'a Func>) -> Need {
     let mut all = Need { stack: StackReq::EMPTY, pivots: 0, factors: 0 };
     for f in calls {
-        let n = need(f);
+        let n = need::<T>(f);
         all.stack = all.stack.or(n.stack);
         all.pivots = all.pivots.max(n.pivots);
         all.factors = all.factors.max(n.factors);
@@ -80,26 +81,26 @@ fn need_of_all<'a>(calls: impl Iterator<Item = &'a Func>) -> Need {
 }
 
 impl Need {
-    fn bytes(&self) -> usize {
-        self.stack.unaligned_bytes_required() + 16 * self.pivots + 8 * self.factors
+    fn bytes<T>(&self) -> usize {
+        self.stack.unaligned_bytes_required() + 16 * self.pivots + size_of::<T>() * self.factors
     }
 }
 
-impl Workspace {
+impl<T: Real> Workspace<T> {
     /// Bytes of the workspace for these calls.
     pub fn needs<'a>(calls: impl Iterator<Item = &'a Func>) -> usize {
-        need_of_all(calls).bytes()
+        need_of_all::<T>(calls).bytes::<T>()
     }
 
     /// `None` where there is not so much memory.
-    pub fn new<'a>(calls: impl Iterator<Item = &'a Func>) -> Option<Workspace> {
-        let all = need_of_all(calls);
+    pub fn new<'a>(calls: impl Iterator<Item = &'a Func>) -> Option<Workspace<T>> {
+        let all = need_of_all::<T>(calls);
         Some(Workspace {
-            bytes: all.bytes(),
+            bytes: all.bytes::<T>(),
             stack: MemBuffer::try_new(all.stack).ok()?,
             pivots: vec![0; all.pivots],
             inverse: vec![0; all.pivots],
-            factors: vec![0.0; all.factors],
+            factors: vec![T::ZERO; all.factors],
         })
     }
 
@@ -108,24 +109,24 @@ impl Workspace {
     }
 }
 
-fn by_rows(x: &[f64], m: usize, n: usize) -> MatRef<'_, f64> {
+fn by_rows<T: Real>(x: &[T], m: usize, n: usize) -> MatRef<'_, T> {
     MatRef::from_row_major_slice(x, m, n)
 }
 
-fn by_rows_mut(x: &mut [f64], m: usize, n: usize) -> MatMut<'_, f64> {
+fn by_rows_mut<T: Real>(x: &mut [T], m: usize, n: usize) -> MatMut<'_, T> {
     MatMut::from_row_major_slice_mut(x, m, n)
 }
 
-fn by_columns(x: &[f64], m: usize, n: usize) -> MatRef<'_, f64> {
+fn by_columns<T: Real>(x: &[T], m: usize, n: usize) -> MatRef<'_, T> {
     MatRef::from_column_major_slice(x, m, n)
 }
 
-fn by_columns_mut(x: &mut [f64], m: usize, n: usize) -> MatMut<'_, f64> {
+fn by_columns_mut<T: Real>(x: &mut [T], m: usize, n: usize) -> MatMut<'_, T> {
     MatMut::from_column_major_slice_mut(x, m, n)
 }
 
 /// `out[j, i] = x[i, j]` for a square matrix, in tiles that stay in the cache.
-fn transpose(n: usize, x: &[f64], out: &mut [f64]) {
+fn transpose<T: Real>(n: usize, x: &[T], out: &mut [T]) {
     const TILE: usize = 8;
     for i in (0..n).step_by(TILE) {
         for j in (0..n).step_by(TILE) {
@@ -140,7 +141,7 @@ fn transpose(n: usize, x: &[f64], out: &mut [f64]) {
 
 /// The lower factor; NaN in the lower triangle where the matrix is not positive definite. Reads the lower triangle.
 /// `work` is `[n, n]`.
-pub(crate) fn cholesky(n: usize, a: &[f64], out: &mut [f64], work: &mut [f64], w: &mut Workspace) {
+pub(crate) fn cholesky<T: Real>(n: usize, a: &[T], out: &mut [T], work: &mut [T], w: &mut Workspace<T>) {
     let done = if n <= SMALL {
         out.copy_from_slice(a);
         cholesky_small(n, out)
@@ -154,13 +155,13 @@ pub(crate) fn cholesky(n: usize, a: &[f64], out: &mut [f64], work: &mut [f64], w
     };
     for i in 0..n {
         if !done {
-            out[i * n..i * n + i + 1].fill(f64::NAN);
+            out[i * n..i * n + i + 1].fill(T::NAN);
         }
-        out[i * n + i + 1..(i + 1) * n].fill(0.0);
+        out[i * n + i + 1..(i + 1) * n].fill(T::ZERO);
     }
 }
 
-fn cholesky_small(n: usize, l: &mut [f64]) -> bool {
+fn cholesky_small<T: Real>(n: usize, l: &mut [T]) -> bool {
     for i in 0..n {
         for j in 0..=i {
             let mut s = l[i * n + j];
@@ -168,7 +169,7 @@ fn cholesky_small(n: usize, l: &mut [f64]) -> bool {
                 s -= l[i * n + k] * l[j * n + k];
             }
             if i == j {
-                if s.is_nan() || s <= 0.0 {
+                if s.is_nan() || s <= T::ZERO {
                     return false;
                 }
                 l[i * n + i] = s.sqrt();
@@ -181,7 +182,7 @@ fn cholesky_small(n: usize, l: &mut [f64]) -> bool {
 }
 
 /// `out` holds the right-hand side, `[n, cols]`, and becomes the solution.
-pub(crate) fn triangular_solve(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f64], out: &mut [f64], k: &Kernels) {
+pub(crate) fn triangular_solve<T: Real>(n: usize, cols: usize, lower: bool, transposed: bool, t: &[T], out: &mut [T], k: &Kernels<T>) {
     if n * cols == 0 {
         return;
     }
@@ -200,7 +201,7 @@ pub(crate) fn triangular_solve(n: usize, cols: usize, lower: bool, transposed: b
 }
 
 /// Substitution that walks rows of `t` and of `x`.
-fn triangular_rows(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f64], x: &mut [f64], kernels: &Kernels) {
+fn triangular_rows<T: Real>(n: usize, cols: usize, lower: bool, transposed: bool, t: &[T], x: &mut [T], kernels: &Kernels<T>) {
     let forward = lower != transposed;
     let order = |k: usize| if forward { k } else { n - 1 - k };
     if transposed {
@@ -238,15 +239,15 @@ fn triangular_rows(n: usize, cols: usize, lower: bool, transposed: bool, t: &[f6
 
 /// `out` holds the right-hand side and becomes the solution; all infinite where a pivot is zero. `work` is `[n, n]`.
 #[expect(clippy::too_many_arguments, reason = "sizes, operands, workspaces")]
-pub(crate) fn solve(
+pub(crate) fn solve<T: Real>(
     n: usize,
     cols: usize,
     transposed: bool,
-    a: &[f64],
-    out: &mut [f64],
-    work: &mut [f64],
-    w: &mut Workspace,
-    k: &Kernels,
+    a: &[T],
+    out: &mut [T],
+    work: &mut [T],
+    w: &mut Workspace<T>,
+    k: &Kernels<T>,
 ) {
     if n * cols == 0 {
         return;
@@ -261,7 +262,7 @@ pub(crate) fn solve(
             }
         }
         if eliminate(n, work, out, cols).is_none() {
-            out.fill(f64::INFINITY);
+            out.fill(T::INFINITY);
             return;
         }
         return triangular_rows(n, cols, false, false, work, out, k);
@@ -272,8 +273,8 @@ pub(crate) fn solve(
     let (p, q) = (&mut w.pivots[..n], &mut w.inverse[..n]);
     let (_, perm) = lu::factor::lu_in_place(f.as_mut(), p, q, Par::Seq, stack, Default::default());
     let f = f.as_ref();
-    if (0..n).any(|k| f[(k, k)] == 0.0) {
-        out.fill(f64::INFINITY);
+    if (0..n).any(|k| f[(k, k)] == T::ZERO) {
+        out.fill(T::INFINITY);
         return;
     }
     let x = by_rows_mut(out, n, cols);
@@ -285,8 +286,8 @@ pub(crate) fn solve(
 }
 
 /// Gauss with partial pivoting on rows of `m` and, alongside, of `b`. The sign of the exchanges; `None` at a zero pivot.
-fn eliminate(n: usize, m: &mut [f64], b: &mut [f64], cols: usize) -> Option<f64> {
-    let mut sign = 1.0;
+fn eliminate<T: Real>(n: usize, m: &mut [T], b: &mut [T], cols: usize) -> Option<T> {
+    let mut sign = T::ONE;
     for k in 0..n {
         let mut p = k;
         for i in k + 1..n {
@@ -295,7 +296,7 @@ fn eliminate(n: usize, m: &mut [f64], b: &mut [f64], cols: usize) -> Option<f64>
             }
         }
         let pivot = m[p * n + k];
-        if pivot == 0.0 {
+        if pivot == T::ZERO {
             return None;
         }
         if p != k {
@@ -320,25 +321,25 @@ fn eliminate(n: usize, m: &mut [f64], b: &mut [f64], cols: usize) -> Option<f64>
     Some(sign)
 }
 
-pub(crate) fn det(n: usize, a: &[f64], work: &mut [f64], w: &mut Workspace) -> f64 {
+pub(crate) fn det<T: Real>(n: usize, a: &[T], work: &mut [T], w: &mut Workspace<T>) -> T {
     work.copy_from_slice(a);
     let sign = if n <= SMALL {
         match eliminate(n, work, &mut [], 0) {
             Some(s) => s,
-            None => return 0.0,
+            None => return T::ZERO,
         }
     } else {
         let stack = MemStack::new(&mut w.stack);
         let (p, q) = (&mut w.pivots[..n], &mut w.inverse[..n]);
         let f = by_columns_mut(work, n, n);
         let (info, _) = lu::factor::lu_in_place(f, p, q, Par::Seq, stack, Default::default());
-        if info.transposition_count % 2 == 0 { 1.0 } else { -1.0 }
+        if info.transposition_count % 2 == 0 { T::ONE } else { -T::ONE }
     };
     let mut det = sign;
     for k in 0..n {
         // After a zero pivot the factors mean nothing any more.
-        if work[k * n + k] == 0.0 {
-            return 0.0;
+        if work[k * n + k] == T::ZERO {
+            return T::ZERO;
         }
         det *= work[k * n + k];
     }
@@ -346,24 +347,24 @@ pub(crate) fn det(n: usize, a: &[f64], work: &mut [f64], w: &mut Workspace) -> f
 }
 
 /// The sign that makes the first component of largest magnitude positive: vectors are unique up to sign, results should be.
-fn orientation(v: impl Iterator<Item = f64>) -> f64 {
-    let mut best = 0.0f64;
+fn orientation<T: Real>(v: impl Iterator<Item = T>) -> T {
+    let mut best = T::ZERO;
     for x in v {
         if x.abs() > best.abs() {
             best = x;
         }
     }
-    if best < 0.0 { -1.0 } else { 1.0 }
+    if best < T::ZERO { -T::ONE } else { T::ONE }
 }
 
-fn all_finite(x: &[f64]) -> bool {
+fn all_finite<T: Real>(x: &[T]) -> bool {
     // A product with zero is zero for finite numbers only.
-    x.iter().map(|v| v * 0.0).sum::<f64>() == 0.0
+    x.iter().fold(T::ZERO, |s, v| s + *v * T::ZERO) == T::ZERO
 }
 
 /// Ascending eigenvalues and vectors (columns) of the symmetric matrix given by its lower triangle; NaN where there are none.
 /// `work` is `[n, n]`.
-pub(crate) fn eigh(n: usize, a: &[f64], values: &mut [f64], vectors: &mut [f64], work: &mut [f64], w: &mut Workspace) {
+pub(crate) fn eigh<T: Real>(n: usize, a: &[T], values: &mut [T], vectors: &mut [T], work: &mut [T], w: &mut Workspace<T>) {
     if n == 0 {
         return;
     }
@@ -375,8 +376,8 @@ pub(crate) fn eigh(n: usize, a: &[f64], values: &mut [f64], vectors: &mut [f64],
         evd::self_adjoint_evd(by_rows(a, n, n), s, Some(u), Par::Seq, stack, Default::default()).is_ok()
     };
     if !done {
-        values.fill(f64::NAN);
-        vectors.fill(f64::NAN);
+        values.fill(T::NAN);
+        vectors.fill(T::NAN);
         return;
     }
     for (j, v) in work.chunks_exact(n).enumerate() {
@@ -389,7 +390,7 @@ pub(crate) fn eigh(n: usize, a: &[f64], values: &mut [f64], vectors: &mut [f64],
 
 /// `a = u diag(s) v'` with `u [m, k]`, `s [k]` descending, `v [n, k]`; NaN where there is none. `work` is `(m + n) k` long.
 #[expect(clippy::too_many_arguments, reason = "one operand, three results, two workspaces")]
-pub(crate) fn svd(m: usize, n: usize, a: &[f64], u: &mut [f64], s: &mut [f64], v: &mut [f64], work: &mut [f64], w: &mut Workspace) {
+pub(crate) fn svd<T: Real>(m: usize, n: usize, a: &[T], u: &mut [T], s: &mut [T], v: &mut [T], work: &mut [T], w: &mut Workspace<T>) {
     let k = m.min(n);
     if k == 0 {
         return;
@@ -403,9 +404,9 @@ pub(crate) fn svd(m: usize, n: usize, a: &[f64], u: &mut [f64], s: &mut [f64], v
         svd_mod::svd(by_columns(a, n, m), diagonal, Some(left), Some(right), Par::Seq, stack, Default::default()).is_ok()
     };
     if !done {
-        u.fill(f64::NAN);
-        s.fill(f64::NAN);
-        v.fill(f64::NAN);
+        u.fill(T::NAN);
+        s.fill(T::NAN);
+        v.fill(T::NAN);
         return;
     }
     for j in 0..k {
@@ -421,7 +422,7 @@ pub(crate) fn svd(m: usize, n: usize, a: &[f64], u: &mut [f64], s: &mut [f64], v
 }
 
 /// Thin `q [m, n]`, `r [n, n]` with a diagonal that is not negative; `m >= n`. `work` is `[m, n]`.
-pub(crate) fn qr(m: usize, n: usize, a: &[f64], q: &mut [f64], r: &mut [f64], work: &mut [f64], w: &mut Workspace) {
+pub(crate) fn qr<T: Real>(m: usize, n: usize, a: &[T], q: &mut [T], r: &mut [T], work: &mut [T], w: &mut Workspace<T>) {
     if n == 0 {
         return;
     }
@@ -430,14 +431,14 @@ pub(crate) fn qr(m: usize, n: usize, a: &[f64], q: &mut [f64], r: &mut [f64], wo
             work[j * m + i] = a[i * n + j];
         }
     }
-    let block = qr_factor::recommended_block_size::<f64>(m, n);
+    let block = qr_factor::recommended_block_size::<T>(m, n);
     let stack = MemStack::new(&mut w.stack);
     let mut basis = by_columns_mut(work, m, n);
     let mut factors = by_columns_mut(&mut w.factors[..block * n], block, n);
     qr_factor::qr_in_place(basis.as_mut(), factors.as_mut(), Par::Seq, stack, Default::default());
-    q.fill(0.0);
+    q.fill(T::ZERO);
     for k in 0..n {
-        q[k * n + k] = 1.0;
+        q[k * n + k] = T::ONE;
     }
     householder::apply_block_householder_sequence_on_the_left_in_place_with_conj(
         basis.as_ref(),
@@ -447,9 +448,9 @@ pub(crate) fn qr(m: usize, n: usize, a: &[f64], q: &mut [f64], r: &mut [f64], wo
         Par::Seq,
         stack,
     );
-    r.fill(0.0);
+    r.fill(T::ZERO);
     for i in 0..n {
-        let sign = if work[i * m + i] < 0.0 { -1.0 } else { 1.0 };
+        let sign = if work[i * m + i] < T::ZERO { -T::ONE } else { T::ONE };
         for j in i..n {
             r[i * n + j] = sign * work[j * m + i];
         }

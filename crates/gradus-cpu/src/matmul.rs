@@ -1,22 +1,23 @@
 //! Matrix products: own loops for vectors and tiny matrices, where a library call costs more than the work, faer's
 //! kernels for the rest.
 
+use crate::real::Real;
 use crate::simd::Kernels;
 use faer::{Accum, MatMut, MatRef, Par};
 use gradus_plan::Matrix;
 
 /// An operand with its address.
 #[derive(Clone, Copy)]
-pub(crate) struct Operand {
-    pub p: *const f64,
+pub(crate) struct Operand<T> {
+    pub p: *const T,
     pub rows: usize,
     pub cols: usize,
     pub rs: isize,
     pub cs: isize,
 }
 
-impl Operand {
-    pub fn new(m: &Matrix, p: *const f64) -> Operand {
+impl<T> Operand<T> {
+    pub fn new(m: &Matrix, p: *const T) -> Operand<T> {
         Operand { p, rows: m.rows, cols: m.cols, rs: m.row_stride, cs: m.col_stride }
     }
 }
@@ -28,7 +29,7 @@ const PACKED: usize = 1024;
 /// `out[rows, cols] = a @ b`, dense row-major.
 ///
 /// SAFETY: the operands and `out` lie in valid memory, and `out` overlaps neither.
-pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64, kernels: &Kernels) {
+pub(crate) unsafe fn product<T: Real>(a: Operand<T>, b: Operand<T>, out: *mut T, kernels: &Kernels<T>) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     if m == 0 || n == 0 {
         return;
@@ -37,7 +38,7 @@ pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64, kernels: &Ke
     unsafe {
         let y = std::slice::from_raw_parts_mut(out, m * n);
         if k == 0 {
-            y.fill(0.0);
+            y.fill(T::ZERO);
         } else if n == 1 {
             let x = std::slice::from_raw_parts(b.p, k);
             if m == 1 {
@@ -69,15 +70,15 @@ pub(crate) unsafe fn product(a: Operand, b: Operand, out: *mut f64, kernels: &Ke
             let a = MatRef::from_raw_parts(a.p, k, m, a.cs, a.rs);
             let b = MatRef::from_raw_parts(b.p, n, k, b.cs, b.rs);
             let c = MatMut::from_raw_parts_mut(out, n, m, 1, n as isize);
-            faer::linalg::matmul::matmul(c, Accum::Replace, b, a, 1.0, Par::Seq);
+            faer::linalg::matmul::matmul(c, Accum::Replace, b, a, T::ONE, Par::Seq);
         }
     }
 }
 
 /// The functions from here on are always inlined: `simd` compiles them for several widths.
 #[inline(always)]
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut acc = [[0.0f64; 8]; 4];
+pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    let mut acc = [[T::ZERO; 8]; 4];
     let n = a.len().min(b.len());
     let (a, b) = (&a[..n], &b[..n]);
     let (mut p, mut q) = (a.chunks_exact(32), b.chunks_exact(32));
@@ -88,7 +89,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
             }
         }
     }
-    let mut s = [0.0f64; 8];
+    let mut s = [T::ZERO; 8];
     for t in 0..8 {
         s[t] = (acc[0][t] + acc[1][t]) + (acc[2][t] + acc[3][t]);
     }
@@ -100,14 +101,14 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     }
     let mut sum = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     for (x, y) in p.remainder().iter().zip(q.remainder()) {
-        sum += x * y;
+        sum += *x * *y;
     }
     sum
 }
 
 /// `y[i] = row i . x`. Row `i` starts at `i * stride` and has as many elements as `x`.
 #[inline(always)]
-pub(crate) unsafe fn rows_times_vector(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
+pub(crate) unsafe fn rows_times_vector<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
     let k = x.len();
     // SAFETY: the caller's.
     let row = |i: usize| unsafe { std::slice::from_raw_parts(a.add(i * stride), k) };
@@ -118,7 +119,7 @@ pub(crate) unsafe fn rows_times_vector(a: *const f64, stride: usize, x: &[f64], 
 
 /// `y = sum x[l] column l`, four columns at a time.
 #[inline(always)]
-pub(crate) unsafe fn columns_times_vector(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
+pub(crate) unsafe fn columns_times_vector<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
     let m = y.len();
     if (8..=32).contains(&m) {
         // SAFETY: the caller's.
@@ -132,20 +133,20 @@ pub(crate) unsafe fn columns_times_vector(a: *const f64, stride: usize, x: &[f64
     while from < m {
         let n = PIECE.min(m - from);
         let y = &mut y[from..from + n];
-        y.fill(0.0);
+        y.fill(T::ZERO);
         let mut l = 0;
         while l + 4 <= x.len() {
             let (p, q, r, s) = (column(l, from, n), column(l + 1, from, n), column(l + 2, from, n), column(l + 3, from, n));
             let (a, b, c, d) = (x[l], x[l + 1], x[l + 2], x[l + 3]);
             for ((((y, p), q), r), s) in y.iter_mut().zip(p).zip(q).zip(r).zip(s) {
-                *y += (p * a + q * b) + (r * c + s * d);
+                *y += (*p * a + *q * b) + (*r * c + *s * d);
             }
             l += 4;
         }
         while l < x.len() {
             let v = x[l];
             for (y, p) in y.iter_mut().zip(column(l, from, n)) {
-                *y += p * v;
+                *y += *p * v;
             }
             l += 1;
         }
@@ -156,13 +157,13 @@ pub(crate) unsafe fn columns_times_vector(a: *const f64, stride: usize, x: &[f64
 /// The same for 8 to 32 rows: eight results at a time stay in registers over all columns. The last eight may overlap
 /// those before, and are then computed twice.
 #[inline(always)]
-unsafe fn short_columns(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) {
+unsafe fn short_columns<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
     let m = y.len();
     let mut from = 0;
     loop {
         // SAFETY: eight elements of column `l`, which has `m >= from + 8`.
-        let piece = |l: usize| unsafe { &*a.add(l * stride + from).cast::<[f64; 8]>() };
-        let mut acc = [[0.0f64; 8]; 4];
+        let piece = |l: usize| unsafe { &*a.add(l * stride + from).cast::<[T; 8]>() };
+        let mut acc = [[T::ZERO; 8]; 4];
         let mut l = 0;
         while l + 4 <= x.len() {
             for (j, acc) in acc.iter_mut().enumerate() {
@@ -193,12 +194,12 @@ unsafe fn short_columns(a: *const f64, stride: usize, x: &[f64], y: &mut [f64]) 
 /// `y = a b` for small matrices: tiles of four rows and eight columns stay in registers over the inner axis. The last
 /// columns may overlap those before, and are then computed twice.
 #[inline(always)]
-pub(crate) unsafe fn small(a: Operand, b: Operand, y: &mut [f64]) {
+pub(crate) unsafe fn small<T: Real>(a: Operand<T>, b: Operand<T>, y: &mut [T]) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     // SAFETY: indices inside the operands; `k * n <= PACKED`.
     unsafe {
         if n < 8 {
-            y.fill(0.0);
+            y.fill(T::ZERO);
             for (i, row) in y.chunks_exact_mut(n).enumerate() {
                 for l in 0..k {
                     let s = *a.p.offset(i as isize * a.rs + l as isize * a.cs);
@@ -210,7 +211,7 @@ pub(crate) unsafe fn small(a: Operand, b: Operand, y: &mut [f64]) {
             }
             return;
         }
-        let mut packed = [std::mem::MaybeUninit::<f64>::uninit(); PACKED];
+        let mut packed = [std::mem::MaybeUninit::<T>::uninit(); PACKED];
         let (mut p, mut stride) = (b.p, b.rs);
         if b.cs != 1 {
             for l in 0..k {
@@ -226,10 +227,10 @@ pub(crate) unsafe fn small(a: Operand, b: Operand, y: &mut [f64]) {
             let left = a.p.offset(i as isize * a.rs);
             let mut j = 0;
             loop {
-                let mut acc = [[0.0f64; 8]; 4];
+                let mut acc = [[T::ZERO; 8]; 4];
                 if rows == 4 {
                     for l in 0..k as isize {
-                        let v = &*p.offset(l * stride + j as isize).cast::<[f64; 8]>();
+                        let v = &*p.offset(l * stride + j as isize).cast::<[T; 8]>();
                         for (r, acc) in acc.iter_mut().enumerate() {
                             let s = *left.offset(r as isize * a.rs + l * a.cs);
                             for t in 0..8 {
@@ -239,7 +240,7 @@ pub(crate) unsafe fn small(a: Operand, b: Operand, y: &mut [f64]) {
                     }
                 } else {
                     for l in 0..k as isize {
-                        let v = &*p.offset(l * stride + j as isize).cast::<[f64; 8]>();
+                        let v = &*p.offset(l * stride + j as isize).cast::<[T; 8]>();
                         let s = *left.offset(l * a.cs);
                         for t in 0..8 {
                             acc[0][t] += s * v[t];

@@ -1,5 +1,6 @@
 //! Along an axis: running reductions, sorting, positions of extremes.
 
+use crate::real::Real;
 use crate::special;
 use gradus_ir::Cumulative;
 use std::cmp::Ordering;
@@ -19,8 +20,8 @@ impl Lines {
     }
 }
 
-pub(crate) fn cumulative(l: Lines, op: Cumulative, reverse: bool, x: &[f64], out: &mut [f64]) {
-    let f = |a: f64, b: f64| match op {
+pub(crate) fn cumulative<T: Real>(l: Lines, op: Cumulative, reverse: bool, x: &[T], out: &mut [T]) {
+    let f = |a: T, b: T| match op {
         Cumulative::Sum => a + b,
         Cumulative::Prod => a * b,
         Cumulative::Max => special::max(a, b),
@@ -44,7 +45,7 @@ pub(crate) fn cumulative(l: Lines, op: Cumulative, reverse: bool, x: &[f64], out
 }
 
 /// Index of the first largest (smallest) element; the first NaN, if there is one. `false` where the axis is empty.
-pub(crate) fn arg_reduce(l: Lines, max: bool, x: &[f64], out: &mut [f64]) -> bool {
+pub(crate) fn arg_reduce<T: Real>(l: Lines, max: bool, x: &[T], out: &mut [T]) -> bool {
     if l.n == 0 {
         return out.is_empty();
     }
@@ -57,12 +58,12 @@ pub(crate) fn arg_reduce(l: Lines, max: bool, x: &[f64], out: &mut [f64]) -> boo
                 (best, at) = (v, k);
             }
         }
-        *y = at as f64;
+        *y = T::of(at as f64);
     }
     true
 }
 
-fn compare(x: f64, y: f64, descending: bool) -> Ordering {
+fn compare<T: Real>(x: T, y: T, descending: bool) -> Ordering {
     match (x.is_nan(), y.is_nan()) {
         (false, false) => {
             let o = x.partial_cmp(&y).unwrap_or(Ordering::Equal);
@@ -73,7 +74,7 @@ fn compare(x: f64, y: f64, descending: bool) -> Ordering {
 }
 
 /// Sorts one line: NaN to the end, the rest by a comparison that has no special cases left.
-fn sort_line(v: &mut [f64], descending: bool) {
+fn sort_line<T: Real>(v: &mut [T], descending: bool) {
     let mut n = v.len();
     let mut k = 0;
     while k < n {
@@ -87,12 +88,12 @@ fn sort_line(v: &mut [f64], descending: bool) {
     if descending {
         v[..n].sort_unstable_by(|a, b| b.total_cmp(a));
     } else {
-        v[..n].sort_unstable_by(f64::total_cmp);
+        v[..n].sort_unstable_by(T::total_cmp);
     }
 }
 
 /// `work` holds one line.
-pub(crate) fn sort(l: Lines, descending: bool, x: &[f64], out: &mut [f64], work: &mut [f64]) {
+pub(crate) fn sort<T: Real>(l: Lines, descending: bool, x: &[T], out: &mut [T], work: &mut [T]) {
     if l.inner == 1 {
         out.copy_from_slice(x);
         if l.n > 0 {
@@ -112,16 +113,16 @@ pub(crate) fn sort(l: Lines, descending: bool, x: &[f64], out: &mut [f64], work:
 }
 
 /// Stable: equal elements keep their order. `work` holds a line of values and a line of positions.
-pub(crate) fn arg_sort(l: Lines, descending: bool, x: &[f64], out: &mut [f64], work: &mut [f64]) {
+pub(crate) fn arg_sort<T: Real>(l: Lines, descending: bool, x: &[T], out: &mut [T], work: &mut [T]) {
     let (values, positions) = work.split_at_mut(l.n);
     for start in l.starts() {
         for (k, v) in values.iter_mut().enumerate() {
             *v = x[start + k * l.inner];
-            positions[k] = k as f64;
+            positions[k] = T::of(k as f64);
         }
         // Ties are broken by position, so no order is left to an unstable sort.
         positions.sort_unstable_by(|a, b| {
-            let o = compare(values[*a as usize], values[*b as usize], descending);
+            let o = compare(values[a.index()], values[b.index()], descending);
             o.then(a.total_cmp(b))
         });
         for (k, p) in positions.iter().enumerate() {

@@ -10,6 +10,8 @@ pub const UNIFORM: u32 = 1;
 pub const NORMAL: u32 = 2;
 pub const PERMUTATION: u32 = 3;
 
+use crate::real::Real;
+
 pub type Key = [u32; 2];
 
 /// Ten rounds.
@@ -34,12 +36,6 @@ pub fn words(key: Key, stream: u32, index: u64) -> [u64; 2] {
     [u64::from(w[0]) << 32 | u64::from(w[1]), u64::from(w[2]) << 32 | u64::from(w[3])]
 }
 
-/// 53 bits as a number in [0, 1).
-#[inline]
-fn unit(w: u64) -> f64 {
-    (w >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
-}
-
 /// The key of a seed.
 pub fn key_of_seed(seed: u64) -> Key {
     let w = philox([seed as u32, (seed >> 32) as u32, SEED, 0], [0, 0]);
@@ -53,33 +49,33 @@ pub fn fold(key: Key, i: u64) -> Key {
 }
 
 /// Uniforms on [0, 1); element `2j` and `2j + 1` come from block `j`.
-pub fn uniform(key: Key, out: &mut [f64]) {
+pub fn uniform<T: Real>(key: Key, out: &mut [T]) {
     for (j, pair) in out.chunks_mut(2).enumerate() {
         let w = words(key, UNIFORM, j as u64);
         for (x, w) in pair.iter_mut().zip(w) {
-            *x = unit(w);
+            *x = T::unit(w);
         }
     }
 }
 
-/// Standard normals by Box and Muller: both results of block `j` are used.
-pub fn normal(key: Key, out: &mut [f64]) {
+/// Standard normals by Box and Muller: both results of block `j` are used. Computed in double precision.
+pub fn normal<T: Real>(key: Key, out: &mut [T]) {
     for (j, pair) in out.chunks_mut(2).enumerate() {
         let [a, b] = words(key, NORMAL, j as u64);
         // 1 - u is in (0, 1], so the logarithm is finite.
-        let r = (-2.0 * (1.0 - unit(a)).ln()).sqrt();
-        let (sin, cos) = (2.0 * std::f64::consts::PI * unit(b)).sin_cos();
+        let r = (-2.0 * (1.0 - f64::unit(a)).ln()).sqrt();
+        let (sin, cos) = (2.0 * std::f64::consts::PI * f64::unit(b)).sin_cos();
         for (x, v) in pair.iter_mut().zip([r * cos, r * sin]) {
-            *x = v;
+            *x = T::of(v);
         }
     }
 }
 
 /// A random order of `0..out.len()`: Fisher and Yates from the end, with draws below `m` by rejection of 64-bit words that
 /// lie past the largest multiple of `m`.
-pub fn permutation(key: Key, out: &mut [f64]) {
+pub fn permutation<T: Real>(key: Key, out: &mut [T]) {
     for (k, x) in out.iter_mut().enumerate() {
-        *x = k as f64;
+        *x = T::of(k as f64);
     }
     let mut drawn = 0u64;
     let mut block = [0; 2];
@@ -118,7 +114,7 @@ mod tests {
 
     #[test]
     fn permutations_hold_every_number_once() {
-        let mut p = vec![0.0; 1001];
+        let mut p = vec![0.0f64; 1001];
         permutation(key_of_seed(5), &mut p);
         assert!(p.iter().enumerate().any(|(k, x)| *x != k as f64));
         p.sort_by(f64::total_cmp);
@@ -127,7 +123,7 @@ mod tests {
 
     #[test]
     fn moments() {
-        let (mut u, mut z) = (vec![0.0; 100_000], vec![0.0; 100_001]);
+        let (mut u, mut z) = (vec![0.0f64; 100_000], vec![0.0f64; 100_001]);
         uniform(key_of_seed(1), &mut u);
         normal(key_of_seed(1), &mut z);
         let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;

@@ -1,23 +1,24 @@
 //! Reductions in a fixed order: within blocks by eight lanes, over blocks by pairs, so that rounding grows with the
 //! logarithm of the length and never depends on how the work is shared.
 
+use crate::real::Real;
 use crate::simd::Kernels;
 use crate::special;
 use gradus_ir::ReduceOp;
 
 /// The value of a reduction over nothing.
-pub(crate) fn identity(op: ReduceOp) -> f64 {
+pub(crate) fn identity<T: Real>(op: ReduceOp) -> T {
     match op {
-        ReduceOp::Sum => 0.0,
-        ReduceOp::Prod => 1.0,
-        ReduceOp::Max | ReduceOp::LogSumExp => f64::NEG_INFINITY,
-        ReduceOp::Min => f64::INFINITY,
+        ReduceOp::Sum => T::ZERO,
+        ReduceOp::Prod => T::ONE,
+        ReduceOp::Max | ReduceOp::LogSumExp => T::NEG_INFINITY,
+        ReduceOp::Min => T::INFINITY,
     }
 }
 
 /// Eight running values side by side, then joined by pairs.
 #[inline(always)]
-fn lanes(x: &[f64], start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
+fn lanes<T: Real>(x: &[T], start: T, f: impl Fn(T, T) -> T) -> T {
     let mut acc = [start; 8];
     let mut chunks = x.chunks_exact(8);
     for c in &mut chunks {
@@ -33,24 +34,24 @@ fn lanes(x: &[f64], start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
 
 /// The sum of a short slice.
 #[inline(always)]
-fn sum(x: &[f64]) -> f64 {
-    lanes(x, 0.0, |a, b| a + b)
+fn sum<T: Real>(x: &[T]) -> T {
+    lanes(x, T::ZERO, |a, b| a + b)
 }
 
 #[inline(always)]
-fn largest(x: &[f64]) -> f64 {
-    lanes(x, f64::NEG_INFINITY, special::max)
+fn largest<T: Real>(x: &[T]) -> T {
+    lanes(x, T::NEG_INFINITY, special::max)
 }
 
 /// Sums of blocks added like the digits of a binary counter.
 #[derive(Clone)]
-struct Cascade {
-    partial: [f64; 56],
+struct Cascade<T> {
+    partial: [T; 56],
     count: u64,
 }
 
-impl Cascade {
-    fn add(&mut self, mut x: f64) {
+impl<T: Real> Cascade<T> {
+    fn add(&mut self, mut x: T) {
         let mut level = 0;
         while self.count >> level & 1 == 1 {
             x += self.partial[level];
@@ -60,8 +61,8 @@ impl Cascade {
         self.count += 1;
     }
 
-    fn total(&self) -> f64 {
-        let mut total = 0.0;
+    fn total(&self) -> T {
+        let mut total = T::ZERO;
         for level in 0..56 {
             if self.count >> level & 1 == 1 {
                 total += self.partial[level];
@@ -73,28 +74,28 @@ impl Cascade {
 
 /// A reduction under way, fed block by block.
 #[derive(Clone)]
-pub(crate) struct Acc {
+pub(crate) struct Acc<T> {
     op: ReduceOp,
     /// Product or extreme so far; for `LogSumExp` the largest element.
-    value: f64,
+    value: T,
     /// For `LogSumExp`: the sum of `exp(x - value)`.
-    scaled: f64,
-    sums: Cascade,
+    scaled: T,
+    sums: Cascade<T>,
 }
 
-impl Acc {
-    pub fn new(op: ReduceOp) -> Acc {
-        Acc { op, value: identity(op), scaled: 0.0, sums: Cascade { partial: [0.0; 56], count: 0 } }
+impl<T: Real> Acc<T> {
+    pub fn new(op: ReduceOp) -> Acc<T> {
+        Acc { op, value: identity(op), scaled: T::ZERO, sums: Cascade { partial: [T::ZERO; 56], count: 0 } }
     }
 
     pub fn reset(&mut self, op: ReduceOp) {
         self.op = op;
         self.value = identity(op);
-        self.scaled = 0.0;
+        self.scaled = T::ZERO;
         self.sums.count = 0;
     }
 
-    pub fn add(&mut self, x: &[f64], k: &Kernels) {
+    pub fn add(&mut self, x: &[T], k: &Kernels<T>) {
         match self.op {
             ReduceOp::Sum => self.sums.add(k.reduce(self.op, x)),
             ReduceOp::Prod => self.value *= k.reduce(self.op, x),
@@ -106,7 +107,7 @@ impl Acc {
                 if top.is_finite() {
                     let mut s = if self.value == top { self.scaled } else { self.scaled * (self.value - top).exp() };
                     for v in x {
-                        s += (v - top).exp();
+                        s += (*v - top).exp();
                     }
                     self.scaled = s;
                 }
@@ -115,10 +116,10 @@ impl Acc {
         }
     }
 
-    pub fn result(&self) -> f64 {
+    pub fn result(&self) -> T {
         match self.op {
             ReduceOp::Sum => self.sums.total(),
-            ReduceOp::LogSumExp if self.value.is_finite() => self.value + self.scaled.ln(),
+            ReduceOp::LogSumExp if self.value.is_finite() => self.value + self.scaled.log(),
             _ => self.value,
         }
     }
@@ -126,18 +127,18 @@ impl Acc {
 
 /// The reduction of one short slice. Always inlined: `simd` compiles it for several widths.
 #[inline(always)]
-pub(crate) fn slice(op: ReduceOp, x: &[f64]) -> f64 {
+pub(crate) fn slice<T: Real>(op: ReduceOp, x: &[T]) -> T {
     match op {
         ReduceOp::Sum => sum(x),
-        ReduceOp::Prod => lanes(x, 1.0, |a, b| a * b),
+        ReduceOp::Prod => lanes(x, T::ONE, |a, b| a * b),
         ReduceOp::Max => largest(x),
-        ReduceOp::Min => lanes(x, f64::INFINITY, special::min),
+        ReduceOp::Min => lanes(x, T::INFINITY, special::min),
         ReduceOp::LogSumExp => {
             let top = largest(x);
             if !top.is_finite() {
                 return top;
             }
-            top + x.iter().map(|v| (v - top).exp()).sum::<f64>().ln()
+            top + x.iter().fold(T::ZERO, |s, v| s + (*v - top).exp()).log()
         }
     }
 }
@@ -147,7 +148,7 @@ const WIDTH: usize = 64;
 
 /// `out[o, j]` reduces `x[o, .., j]`: rows are added to rows, by pairs of runs. Always inlined, see `simd`.
 #[inline(always)]
-pub(crate) fn middle(op: ReduceOp, [outer, n, inner]: [usize; 3], x: &[f64], out: &mut [f64]) {
+pub(crate) fn middle<T: Real>(op: ReduceOp, [outer, n, inner]: [usize; 3], x: &[T], out: &mut [T]) {
     if n == 0 {
         out.fill(identity(op));
         return;
@@ -159,22 +160,22 @@ pub(crate) fn middle(op: ReduceOp, [outer, n, inner]: [usize; 3], x: &[f64], out
             let target = &mut out[from..from + width];
             match op {
                 ReduceOp::Sum => column_sums(x, n, inner, from, target),
-                ReduceOp::Prod => columns(x, n, inner, from, target, 1.0, |a, b| a * b),
-                ReduceOp::Max => columns(x, n, inner, from, target, f64::NEG_INFINITY, special::max),
-                ReduceOp::Min => columns(x, n, inner, from, target, f64::INFINITY, special::min),
+                ReduceOp::Prod => columns(x, n, inner, from, target, T::ONE, |a, b| a * b),
+                ReduceOp::Max => columns(x, n, inner, from, target, T::NEG_INFINITY, special::max),
+                ReduceOp::Min => columns(x, n, inner, from, target, T::INFINITY, special::min),
                 ReduceOp::LogSumExp => {
-                    let mut top = [0.0; WIDTH];
+                    let mut top = [T::ZERO; WIDTH];
                     let top = &mut top[..width];
-                    columns(x, n, inner, from, top, f64::NEG_INFINITY, special::max);
-                    target.fill(0.0);
+                    columns(x, n, inner, from, top, T::NEG_INFINITY, special::max);
+                    target.fill(T::ZERO);
                     for r in 0..n {
                         let row = &x[r * inner + from..][..width];
                         for ((t, v), m) in target.iter_mut().zip(row).zip(top.iter()) {
-                            *t += (v - m).exp();
+                            *t += (*v - *m).exp();
                         }
                     }
                     for (t, m) in target.iter_mut().zip(top.iter()) {
-                        *t = if m.is_finite() { m + t.ln() } else { *m };
+                        *t = if m.is_finite() { *m + t.log() } else { *m };
                     }
                 }
             }
@@ -183,7 +184,7 @@ pub(crate) fn middle(op: ReduceOp, [outer, n, inner]: [usize; 3], x: &[f64], out
 }
 
 #[inline(always)]
-fn columns(x: &[f64], n: usize, inner: usize, from: usize, out: &mut [f64], start: f64, f: impl Fn(f64, f64) -> f64) {
+fn columns<T: Real>(x: &[T], n: usize, inner: usize, from: usize, out: &mut [T], start: T, f: impl Fn(T, T) -> T) {
     out.fill(start);
     for r in 0..n {
         for (t, v) in out.iter_mut().zip(&x[r * inner + from..]) {
@@ -197,25 +198,25 @@ const RUN: usize = 64;
 
 /// Sums of columns: runs of rows in order, the runs like the digits of a binary counter.
 #[inline(always)]
-fn column_sums(x: &[f64], n: usize, inner: usize, from: usize, out: &mut [f64]) {
+fn column_sums<T: Real>(x: &[T], n: usize, inner: usize, from: usize, out: &mut [T]) {
     let width = out.len();
     if n <= RUN {
-        return columns(x, n, inner, from, out, 0.0, |a, b| a + b);
+        return columns(x, n, inner, from, out, T::ZERO, |a, b| a + b);
     }
     // Enough levels for any number of rows that memory can hold.
-    let mut partial = [[0.0f64; WIDTH]; 40];
+    let mut partial = [[T::ZERO; WIDTH]; 40];
     let (mut row, mut count) = (0usize, 0u64);
     while row < n {
-        let mut sum = [0.0f64; WIDTH];
+        let mut sum = [T::ZERO; WIDTH];
         for r in row..(row + RUN).min(n) {
             for (t, v) in sum[..width].iter_mut().zip(&x[r * inner + from..][..width]) {
-                *t += v;
+                *t += *v;
             }
         }
         let mut level = 0;
         while count >> level & 1 == 1 {
             for (t, v) in sum[..width].iter_mut().zip(&partial[level]) {
-                *t += v;
+                *t += *v;
             }
             level += 1;
         }
@@ -223,11 +224,11 @@ fn column_sums(x: &[f64], n: usize, inner: usize, from: usize, out: &mut [f64]) 
         count += 1;
         row += RUN;
     }
-    out.fill(0.0);
+    out.fill(T::ZERO);
     for (level, p) in partial.iter().enumerate() {
         if count >> level & 1 == 1 {
             for (t, v) in out.iter_mut().zip(p) {
-                *t += v;
+                *t += *v;
             }
         }
     }

@@ -1,13 +1,14 @@
 //! Scalar functions that the standard library lacks or that need care at the edges.
 
+use crate::real::Real;
 use std::f64::consts::PI;
 
 #[inline(always)]
-pub fn sign(x: f64) -> f64 {
-    if x > 0.0 {
-        1.0
-    } else if x < 0.0 {
-        -1.0
+pub fn sign<T: Real>(x: T) -> T {
+    if x > T::ZERO {
+        T::ONE
+    } else if x < T::ZERO {
+        -T::ONE
     } else {
         // Zero gives +0, NaN gives NaN.
         x.abs()
@@ -16,30 +17,30 @@ pub fn sign(x: f64) -> f64 {
 
 /// The maximum that keeps a NaN.
 #[inline(always)]
-pub fn max(a: f64, b: f64) -> f64 {
+pub fn max<T: Real>(a: T, b: T) -> T {
     if a > b || a.is_nan() { a } else { b }
 }
 
 /// The minimum that keeps a NaN.
 #[inline(always)]
-pub fn min(a: f64, b: f64) -> f64 {
+pub fn min<T: Real>(a: T, b: T) -> T {
     if a < b || a.is_nan() { a } else { b }
 }
 
 /// `x - y floor(x / y)`: the result has the sign of `y`.
 #[inline(always)]
-pub fn modulo(x: f64, y: f64) -> f64 {
+pub fn modulo<T: Real>(x: T, y: T) -> T {
     x - y * (x / y).floor()
 }
 
 /// Powers; small whole exponents by multiplication.
 #[inline(always)]
-pub fn pow(x: f64, y: f64) -> f64 {
-    if y == 2.0 {
+pub fn pow<T: Real>(x: T, y: T) -> T {
+    if y == T::of(2.0) {
         x * x
-    } else if y == 3.0 {
+    } else if y == T::of(3.0) {
         x * x * x
-    } else if y == 1.0 {
+    } else if y == T::ONE {
         x
     } else {
         x.powf(y)
@@ -161,11 +162,11 @@ mod tests {
         assert!(sign(f64::NAN).is_nan());
         assert!(max(f64::NAN, 1.0).is_nan() && max(1.0, f64::NAN).is_nan());
         assert!(min(f64::NAN, 1.0).is_nan() && min(1.0, f64::NAN).is_nan());
-        assert_eq!(modulo(-1.0, 3.0), 2.0);
+        assert_eq!(modulo(-1.0f64, 3.0), 2.0);
         assert_eq!(lgamma(0.0), f64::INFINITY);
         assert_eq!(lgamma(-3.0), f64::INFINITY);
         assert!(digamma(0.0).is_nan());
         assert_eq!(trigamma(-2.0), f64::INFINITY);
-        assert_eq!(sign(-0.0).to_bits(), 0f64.to_bits());
+        assert_eq!(sign(-0.0f64).to_bits(), 0f64.to_bits());
     }
 }

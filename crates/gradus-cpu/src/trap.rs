@@ -2,6 +2,7 @@
 
 use crate::control::Fault;
 use crate::executor::Machine;
+use crate::real::Real;
 use gradus_plan::{Access, Fused, Instr, Kind, Out, Pattern, Src};
 
 /// What a value is made of.
@@ -12,18 +13,18 @@ enum Class {
     Nan,
 }
 
-fn class(x: f64) -> Class {
+fn class<T: Real>(x: T) -> Class {
     if x.is_nan() {
         Class::Nan
-    } else if x.is_infinite() {
-        Class::Infinite
-    } else {
+    } else if x.is_finite() {
         Class::Finite
+    } else {
+        Class::Infinite
     }
 }
 
 /// The worst of some values.
-fn worst(x: impl Iterator<Item = f64>) -> Class {
+fn worst<T: Real>(x: impl Iterator<Item = T>) -> Class {
     x.map(class).fold(Class::Finite, |a, b| if b > a { b } else { a })
 }
 
@@ -42,14 +43,14 @@ fn offset(pattern: &Pattern, mut i: usize) -> isize {
     }
 }
 
-impl Machine<'_> {
+impl<T: Real> Machine<'_, T> {
     /// Looks at the results of an instruction that has just run, operands still intact.
     ///
     /// SAFETY: as for running it.
     pub(crate) unsafe fn inspect(&mut self, i: &Instr) -> Result<(), Fault> {
-        let mut found: Option<(f64, Class)> = None;
+        let mut found: Option<(T, Class)> = None;
         // An infinity does not end the search in this instruction: a NaN may follow.
-        let mut see = |value: f64, operands: Class| {
+        let mut see = |value: T, operands: Class| {
             if class(value) > operands && found.is_none_or(|(f, _)| class(value) > class(f)) {
                 found = Some((value, operands));
             }
@@ -92,7 +93,7 @@ impl Machine<'_> {
         }
         let Some((value, operands)) = found else { return Ok(()) };
         let steps = self.loops.iter().map(|c| self.counters[*c as usize] as u64).collect();
-        let fault = Fault::NonFinite { origin: i.origin, op: i.name, value, steps };
+        let fault = Fault::NonFinite { origin: i.origin, op: i.name, value: value.wide(), steps };
         if value.is_nan() {
             // A NaN made of an infinity is that one's fault.
             return Err(match (operands, self.infinity.take()) {
@@ -106,7 +107,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    unsafe fn inspect_fused(&self, f: &Fused, see: &mut dyn FnMut(f64, Class)) {
+    unsafe fn inspect_fused(&self, f: &Fused, see: &mut dyn FnMut(T, Class)) {
         // Copies make nothing.
         if f.program.is_empty() && !f.outs.iter().any(|o| matches!(o, Out::Reduce { .. })) {
             return;
@@ -115,7 +116,7 @@ impl Machine<'_> {
         unsafe {
             let element = |a: &Access, i: usize| *self.at(a.place).offset(offset(&a.pattern, i));
             let constants = worst(f.program.iter().flat_map(|l| [l.a, l.b, l.c]).filter_map(|s| match s {
-                Src::Imm(v) => Some(v),
+                Src::Imm(v) => Some(T::of(v)),
                 _ => None,
             }));
             let operands = |i: usize| {

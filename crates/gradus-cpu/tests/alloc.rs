@@ -4,8 +4,8 @@
 
 use gradus_cpu::{Control, Executor};
 use gradus_ir::build::Build;
-use gradus_ir::{Array, DType, Dim, Graph, Loop, Op, Origin, ReduceOp, Shape, Trip, Ty, UnaryOp};
-use gradus_plan::plan;
+use gradus_ir::{Array, DType, Dim, Graph, Loop, Op, Origin, Precision, ReduceOp, Shape, Trip, Ty, UnaryOp};
+use gradus_plan::{Options, plan_with};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -114,12 +114,12 @@ fn graph(n: usize, steps: usize) -> Graph {
     g
 }
 
-fn allocations(n: usize, steps: usize) -> usize {
+fn allocations(n: usize, steps: usize, precision: Precision) -> usize {
     let inputs = [
         Array::vector((0..n).map(|k| (k as f64).sin()).collect()),
         Array::new(DType::Real, vec![n, n], (0..n * n).map(|k| (k as f64 * 0.7).cos()).collect()).unwrap(),
     ];
-    let mut e = Executor::new(Arc::new(plan(&graph(n, steps)).unwrap()));
+    let mut e = Executor::new(Arc::new(plan_with(&graph(n, steps), Options { precision, ..Options::default() }).unwrap()));
     // The first run allocates the memory; the second only its results.
     let said = e.bytes();
     let before = LIVE.load(Ordering::Relaxed);
@@ -140,12 +140,15 @@ fn allocations(n: usize, steps: usize) -> usize {
 /// One test, so that nothing else allocates meanwhile.
 #[test]
 fn loops_allocate_nothing() {
-    // The library of matrix products keeps buffers of its own, made once in a thread.
-    allocations(260, 1);
-    MEASURE.store(true, Ordering::Relaxed);
-    for (n, steps) in [(5, 500), (30, 200), (260, 4)] {
-        let (one, many) = (allocations(n, 1), allocations(n, steps));
-        assert_eq!(one, many, "size {n}");
-        assert!(one < 20, "{one} allocations for a run");
+    for precision in [Precision::F64, Precision::F32] {
+        // The library of matrix products keeps buffers of its own, made once in a thread.
+        MEASURE.store(false, Ordering::Relaxed);
+        allocations(260, 1, precision);
+        MEASURE.store(true, Ordering::Relaxed);
+        for (n, steps) in [(5, 500), (30, 200), (260, 4)] {
+            let (one, many) = (allocations(n, 1, precision), allocations(n, steps, precision));
+            assert_eq!(one, many, "size {n}, {precision}");
+            assert!(one < 20, "{one} allocations for a run");
+        }
     }
 }

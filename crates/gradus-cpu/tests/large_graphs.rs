@@ -344,7 +344,7 @@ fn check(seed: u64, steps: usize) -> (usize, usize) {
     let graph = gen_.g;
     let want = reference::run(&graph, &inputs).unwrap();
     let mut sizes = (0, 0);
-    for options in [PlanOptions::default(), PlanOptions { fuse: false, in_place: true }, PlanOptions::TRACE] {
+    for options in [PlanOptions::default(), PlanOptions { fuse: false, ..PlanOptions::default() }, PlanOptions::TRACE] {
         let plan = Arc::new(plan_with(&graph, options).unwrap());
         if options == PlanOptions::default() {
             sizes = (plan.arena_len(), plan.buffers().iter().map(|b| b.len).sum());

@@ -23,7 +23,7 @@ fn close(a: &Array, b: &Array, tolerance: f64) -> Result<(), String> {
 fn check(seed: u64, options: &Options) {
     let case = random_case(seed, options).unwrap();
     let want = reference::run(&case.graph, &case.inputs).unwrap();
-    for plan_options in [PlanOptions::default(), PlanOptions { fuse: true, in_place: false }, PlanOptions::TRACE] {
+    for plan_options in [PlanOptions::default(), PlanOptions { in_place: false, ..PlanOptions::default() }, PlanOptions::TRACE] {
         let plan = Arc::new(plan_with(&case.graph, plan_options).unwrap());
         let mut exec = Executor::new(plan.clone());
         let first = exec.run(&case.inputs, &Control::default()).unwrap();

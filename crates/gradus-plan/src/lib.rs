@@ -19,7 +19,7 @@ mod view;
 mod visit;
 mod work;
 
-use gradus_ir::{Graph, Origin};
+use gradus_ir::{Graph, Origin, Precision};
 
 pub use plan::{
     Access, BLOCK, Block, Buffer, Call, CondPlan, Func, Fused, Instr, Kind, Lane, LaneOp, LoopPlan, MatMul, Matrix, Out,
@@ -34,17 +34,19 @@ pub struct Options {
     pub fuse: bool,
     /// Let results overwrite operands that die.
     pub in_place: bool,
+    /// The float type of every buffer.
+    pub precision: Precision,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { fuse: true, in_place: true }
+        Options { fuse: true, in_place: true, precision: Precision::F64 }
     }
 }
 
 impl Options {
     /// One instruction per op, operands intact afterwards: what a search for the first NaN needs.
-    pub const TRACE: Options = Options { fuse: false, in_place: false };
+    pub const TRACE: Options = Options { fuse: false, in_place: false, precision: Precision::F64 };
 }
 
 /// Why a graph has no plan.

@@ -1,6 +1,6 @@
 //! The plan: static data that an executor follows. Everything here is decided before the run.
 
-use gradus_ir::{Array, BinaryOp, Cumulative, Origin, ReduceOp, Ty, UnaryOp};
+use gradus_ir::{Array, BinaryOp, Cumulative, Origin, Precision, ReduceOp, Ty, UnaryOp};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -267,9 +267,14 @@ pub struct Plan {
     pub(crate) outputs: Vec<Output>,
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) registers: usize,
+    pub(crate) precision: Precision,
 }
 
 impl Plan {
+    /// The float type of every buffer.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
     pub fn params(&self) -> &[Ty] {
         &self.params
     }
@@ -304,7 +309,7 @@ impl Plan {
     /// factorizations.
     pub fn peak_bytes(&self) -> usize {
         let literals: usize = self.literals.iter().map(|l| l.len()).sum();
-        (self.arena + literals).saturating_mul(8)
+        self.arena.saturating_mul(self.precision.bytes()).saturating_add(literals.saturating_mul(8))
     }
     /// Instructions, those of nested blocks included.
     pub fn instructions(&self) -> usize {

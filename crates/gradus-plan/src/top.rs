@@ -66,6 +66,7 @@ pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
         outputs,
         buffers: layout.buffers,
         registers,
+        precision: options.precision,
     })
 }
 

@@ -1,0 +1,223 @@
+//! The element types a run can have. Every kernel is written once, over this trait, and compiled for both.
+
+use crate::{special, transcendental};
+use faer::traits::RealField;
+use gradus_ir::Precision;
+use std::cmp::Ordering;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f64 {}
+    impl Sealed for f32 {}
+}
+
+/// `f64` or `f32`. Functions of the same name as those of the standard library mean the same; edge cases are those of
+/// `transcendental` and `special`.
+pub trait Real: sealed::Sealed + RealField + Copy + Default + Send + Sync + 'static {
+    const PRECISION: Precision;
+    const ZERO: Self;
+    const ONE: Self;
+    const NAN: Self;
+    const INFINITY: Self;
+    const NEG_INFINITY: Self;
+
+    /// The nearest number of this type.
+    fn of(x: f64) -> Self;
+    fn wide(self) -> f64;
+    /// The whole number below, 0 for what is negative or NaN.
+    fn index(self) -> usize;
+    /// The numbers of an array, where it has this type already.
+    fn share(data: &[f64]) -> Option<&[Self]>;
+    /// A random word as a number in [0, 1).
+    fn unit(word: u64) -> Self;
+    /// A word of a random key as a whole number that is exact in this type: its first 24 bits at single precision.
+    fn of_key(word: u32) -> Self;
+
+    fn abs(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn floor(self) -> Self;
+    fn ceil(self) -> Self;
+    fn round_ties_even(self) -> Self;
+    fn trunc(self) -> Self;
+    fn is_nan(self) -> bool;
+    fn is_finite(self) -> bool;
+    fn total_cmp(&self, other: &Self) -> Ordering;
+
+    fn exp(self) -> Self;
+    fn expm1(self) -> Self;
+    fn log(self) -> Self;
+    fn log1p(self) -> Self;
+    fn sin(self) -> Self;
+    fn cos(self) -> Self;
+    fn tan(self) -> Self;
+    fn asin(self) -> Self;
+    fn acos(self) -> Self;
+    fn atan(self) -> Self;
+    fn sinh(self) -> Self;
+    fn cosh(self) -> Self;
+    fn tanh(self) -> Self;
+    fn sigmoid(self) -> Self;
+    fn softplus(self) -> Self;
+    fn erf(self) -> Self;
+    fn lgamma(self) -> Self;
+    fn digamma(self) -> Self;
+    fn trigamma(self) -> Self;
+    fn powf(self, e: Self) -> Self;
+    fn atan2(self, x: Self) -> Self;
+    fn hypot(self, y: Self) -> Self;
+}
+
+/// What the standard library has for both types.
+macro_rules! standard {
+    ($t:ident) => {
+        const ZERO: $t = 0.0;
+        const ONE: $t = 1.0;
+        const NAN: $t = $t::NAN;
+        const INFINITY: $t = $t::INFINITY;
+        const NEG_INFINITY: $t = $t::NEG_INFINITY;
+
+        #[inline(always)]
+        fn of(x: f64) -> $t {
+            x as $t
+        }
+        #[inline(always)]
+        fn index(self) -> usize {
+            self as usize
+        }
+        #[inline(always)]
+        fn is_nan(self) -> bool {
+            self.is_nan()
+        }
+        #[inline(always)]
+        fn is_finite(self) -> bool {
+            self.is_finite()
+        }
+        #[inline(always)]
+        fn total_cmp(&self, other: &$t) -> Ordering {
+            $t::total_cmp(self, other)
+        }
+        standard!(unary $t: abs sqrt floor ceil round_ties_even trunc);
+        standard!(binary $t: hypot);
+    };
+    (unary $t:ident: $($f:ident)*) => {
+        $(
+            #[inline(always)]
+            fn $f(self) -> $t {
+                $t::$f(self)
+            }
+        )*
+    };
+    (binary $t:ident: $($f:ident)*) => {
+        $(
+            #[inline(always)]
+            fn $f(self, y: $t) -> $t {
+                $t::$f(self, y)
+            }
+        )*
+    };
+}
+
+impl Real for f64 {
+    const PRECISION: Precision = Precision::F64;
+    standard!(f64);
+    standard!(unary f64: sin cos tan asin acos atan sinh cosh);
+    standard!(binary f64: powf atan2);
+
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self
+    }
+    fn share(data: &[f64]) -> Option<&[f64]> {
+        Some(data)
+    }
+    #[inline(always)]
+    fn unit(word: u64) -> f64 {
+        (word >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+    #[inline(always)]
+    fn of_key(word: u32) -> f64 {
+        f64::from(word)
+    }
+    #[inline(always)]
+    fn exp(self) -> f64 {
+        transcendental::exp(self)
+    }
+    #[inline(always)]
+    fn expm1(self) -> f64 {
+        transcendental::expm1(self)
+    }
+    #[inline(always)]
+    fn log(self) -> f64 {
+        transcendental::log(self)
+    }
+    #[inline(always)]
+    fn log1p(self) -> f64 {
+        transcendental::log1p(self)
+    }
+    #[inline(always)]
+    fn tanh(self) -> f64 {
+        transcendental::tanh(self)
+    }
+    #[inline(always)]
+    fn sigmoid(self) -> f64 {
+        transcendental::sigmoid(self)
+    }
+    #[inline(always)]
+    fn softplus(self) -> f64 {
+        transcendental::softplus(self)
+    }
+    fn erf(self) -> f64 {
+        special::erf(self)
+    }
+    fn lgamma(self) -> f64 {
+        special::lgamma(self)
+    }
+    fn digamma(self) -> f64 {
+        special::digamma(self)
+    }
+    fn trigamma(self) -> f64 {
+        special::trigamma(self)
+    }
+}
+
+/// Functions of single precision that are computed in double precision and rounded.
+macro_rules! through_f64 {
+    ($($f:ident)*) => {
+        $(
+            #[inline(always)]
+            fn $f(self) -> f32 {
+                Real::$f(f64::from(self)) as f32
+            }
+        )*
+    };
+}
+
+impl Real for f32 {
+    const PRECISION: Precision = Precision::F32;
+    standard!(f32);
+    through_f64!(exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh sigmoid softplus erf lgamma digamma trigamma);
+
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+    fn share(_: &[f64]) -> Option<&[f32]> {
+        None
+    }
+    #[inline(always)]
+    fn unit(word: u64) -> f32 {
+        (word >> 40) as f32 * (1.0 / (1u64 << 24) as f32)
+    }
+    #[inline(always)]
+    fn of_key(word: u32) -> f32 {
+        (word >> 8) as f32
+    }
+    #[inline(always)]
+    fn powf(self, e: f32) -> f32 {
+        f64::from(self).powf(f64::from(e)) as f32
+    }
+    #[inline(always)]
+    fn atan2(self, x: f32) -> f32 {
+        f64::from(self).atan2(f64::from(x)) as f32
+    }
+}

@@ -5,8 +5,10 @@ use crate::fold;
 use crate::infer::infer;
 use crate::op::Op;
 use crate::ty::{DType, Shape, Ty};
-use indexmap::IndexMap;
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
 use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
 
 /// A node of one graph. For an op with several outputs it stands for the whole tuple; `Op::Get` picks one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,7 +50,15 @@ pub struct Graph {
     nodes: Vec<Node>,
     params: Vec<NodeId>,
     pub outputs: Vec<NodeId>,
-    shared: IndexMap<(Op, SmallVec<[NodeId; 3]>), NodeId>,
+    /// Pure nodes by op and inputs. Nothing iterates over it.
+    shared: HashTable<NodeId>,
+}
+
+fn key(op: &Op, inputs: &[NodeId]) -> u64 {
+    let mut h = FxHasher::default();
+    op.hash(&mut h);
+    inputs.hash(&mut h);
+    h.finish()
 }
 
 impl Graph {
@@ -114,20 +124,27 @@ impl Graph {
         if let Some(bad) = inputs.iter().find(|i| i.index() >= self.nodes.len()) {
             return Err(IrError::Internal(format!("input %{} of {} is not in the graph", bad.0, op.name())));
         }
+        let pure = op.is_pure();
+        let hash = if pure { key(&op, inputs) } else { 0 };
+        let same = |id: &NodeId| {
+            let n = self.node(*id);
+            n.inputs.as_slice() == inputs && n.op == op
+        };
+        if pure && let Some(id) = self.shared.find(hash, same) {
+            return Ok(*id);
+        }
         let tys = {
             let types: SmallVec<[&[Ty]; 4]> = inputs.iter().map(|i| self.node(*i).tys.as_slice()).collect();
             infer(&op, &types)?
         };
-        let key = (op, SmallVec::from_slice(inputs));
-        if key.0.is_pure()
-            && let Some(id) = self.shared.get(&key)
-        {
-            return Ok(*id);
-        }
         let id = NodeId(self.nodes.len() as u32);
-        self.nodes.push(Node { op: key.0.clone(), inputs: key.1.clone(), tys, origin });
-        if key.0.is_pure() {
-            self.shared.insert(key, id);
+        self.nodes.push(Node { op, inputs: SmallVec::from_slice(inputs), tys, origin });
+        if pure {
+            let nodes = &self.nodes;
+            self.shared.insert_unique(hash, id, |k| {
+                let n = &nodes[k.index()];
+                key(&n.op, &n.inputs)
+            });
         }
         Ok(id)
     }

@@ -3,6 +3,7 @@
 use crate::env::Env;
 use crate::errors::{from_ir, from_ir_named};
 use crate::host::{Event, Fault, Host};
+use crate::memo::Memo;
 use crate::modules::ModuleScope;
 use crate::tracer::{Region, Tracer};
 use crate::value::{Eval, Num, Stop, Value};
@@ -68,6 +69,10 @@ pub struct Interp<'h> {
     /// The key of the run's seed, once it was asked for.
     pub(crate) root_key: Option<Num>,
     pub(crate) run_seed: Option<Num>,
+    /// Bodies of functions that the check has traced, with the types of their arguments.
+    pub(crate) checked: HashSet<(Span, Vec<Ty>)>,
+    /// What was made of graphs before.
+    pub(crate) memo: Memo,
     /// Results of the tests so far.
     pub(crate) tests: Vec<bool>,
 }
@@ -92,6 +97,8 @@ impl<'h> Interp<'h> {
             last_gap: None,
             root_key: None,
             run_seed: None,
+            checked: HashSet::new(),
+            memo: Memo::default(),
             tests: Vec::new(),
         }
     }

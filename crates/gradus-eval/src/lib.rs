@@ -14,6 +14,7 @@ mod expr;
 pub mod host;
 mod interp;
 mod laws;
+mod memo;
 mod modules;
 mod output;
 mod parameters;
@@ -27,5 +28,6 @@ mod value;
 
 pub use host::{Engine, Event, Fault, Host, Library, NonFinite, Output};
 pub use interp::{Mode, Options};
+pub use memo::Memo;
 pub use run::{check_script, known_names, run_script};
 pub use script::Outcome;

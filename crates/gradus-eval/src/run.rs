@@ -3,6 +3,7 @@
 use crate::builtins;
 use crate::host::Host;
 use crate::interp::{Interp, Mode, Options};
+use crate::memo::Memo;
 use crate::script::Outcome;
 use crate::value::Stop;
 use gradus_check::{Kind, Known, KnownModule, KnownName};
@@ -11,8 +12,10 @@ use gradus_syntax::ast::Module;
 use std::sync::Arc;
 
 /// Evaluate a script with its data as inputs of unknown size: every shape, fact and name is checked, nothing is run.
-pub fn check_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options: &Options) -> Vec<Diagnostic> {
+/// `memo` may then be given to `run_script`.
+pub fn check_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options: &Options, memo: &mut Memo) -> Vec<Diagnostic> {
     let mut i = Interp::new(host, Mode::Check, options.clone());
+    i.memo = std::mem::take(memo);
     i.traced = gradus_check::trace_wanted(ast);
     let m = i.add_module("script", ast.file, text.clone(), false);
     i.bind_seed(m);
@@ -23,12 +26,14 @@ pub fn check_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options:
     }
     i.check_functions(m, ast);
     i.types_stage(m);
+    *memo = i.memo;
     i.diagnostics
 }
 
 /// Run a script that was checked.
-pub fn run_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options: &Options) -> Outcome {
+pub fn run_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options: &Options, memo: Memo) -> Outcome {
     let mut i = Interp::new(host, Mode::Run, options.clone());
+    i.memo = memo;
     i.traced = gradus_check::trace_wanted(ast);
     let m = i.add_module("script", ast.file, text.clone(), false);
     i.bind_seed(m);
@@ -91,15 +96,20 @@ impl Interp<'_> {
 
     fn check_function(&mut self, module: usize, f: &gradus_syntax::ast::FnDecl) -> crate::value::Eval<()> {
         let mut env = crate::env::Env::module(module);
+        let mut tys = Vec::new();
         for p in &f.params {
             let Some(t) = &p.ty else { return Ok(()) };
             let Some(tree) = self.symbolic_type(t, &mut env)? else { return Ok(()) };
+            tys.extend(tree.leaves());
             let mut leaves = Vec::new();
             for ty in tree.leaves() {
                 leaves.push(self.bind_symbolic(ty)?);
             }
             let v = tree.build(&mut leaves.into_iter()).ok_or(Stop::Poisoned)?;
             env = env.bind(p.name.name.clone(), v);
+        }
+        if self.checked.contains(&(f.body.span, tys)) {
+            return Ok(());
         }
         let v = self.eval(&f.body, &env)?;
         if let Some(t) = &f.ret {

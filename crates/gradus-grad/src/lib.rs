@@ -92,14 +92,9 @@ pub fn grad(region: &Graph, wrt: &[bool]) -> Result<Graph, GradError> {
     }
     let mut one = region.clone();
     one.outputs.truncate(1);
-    let pulled = vjp::pull_region(&one, wrt, &[Some(false)])?;
-    let mut g = Graph::new();
-    let mut args: Vec<_> =
-        region.params().iter().map(|p| g.param(region.ty(*p).clone(), region.node(*p).origin)).collect();
-    args.push(Build::new(&mut g, region.node(value).origin).real(1.0)?);
-    let mut outs = g.inline(&pulled.graph, &args)?;
-    let tail = outs.split_off(1);
-    g.outputs = outs;
+    let pulled = vjp::pull_scalar(&one, wrt)?;
+    let mut g = pulled.graph;
+    let tail = g.outputs.split_off(1);
     fill_cotangents(&mut g, region, wrt, &pulled.cotangents, tail)?;
     Ok(g)
 }

@@ -30,6 +30,15 @@ impl Pulled {
 /// `active`: parameters whose cotangent is wanted. `seeds`: for each output, whether a cotangent comes in and whether
 /// it is masked.
 pub(crate) fn pull_region(region: &Graph, active: &[bool], seeds: &[Option<bool>]) -> GradResult<Pulled> {
+    pull_seeded(region, active, seeds, false)
+}
+
+/// Of a scalar: its cotangent is one, and no parameter.
+pub(crate) fn pull_scalar(region: &Graph, active: &[bool]) -> GradResult<Pulled> {
+    pull_seeded(region, active, &[Some(false)], true)
+}
+
+fn pull_seeded(region: &Graph, active: &[bool], seeds: &[Option<bool>], unit: bool) -> GradResult<Pulled> {
     let act = activity(region, active);
     let mut g = Graph::new();
     let args: Vec<NodeId> =
@@ -37,7 +46,11 @@ pub(crate) fn pull_region(region: &Graph, active: &[bool], seeds: &[Option<bool>
     let mut incoming = Vec::new();
     for (o, seed) in region.outputs.iter().zip(seeds) {
         if let Some(masked) = seed {
-            let id = g.param(Ty::real(region.shape(*o).clone()), region.node(*o).origin);
+            let origin = region.node(*o).origin;
+            let id = match unit {
+                true => Build::new(&mut g, origin).real(1.0)?,
+                false => g.param(Ty::real(region.shape(*o).clone()), origin),
+            };
             incoming.push((*o, Delta::new(id, *masked)));
         }
     }

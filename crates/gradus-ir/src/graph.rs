@@ -66,6 +66,16 @@ impl Graph {
         Graph::default()
     }
 
+    /// Make room for so many more nodes.
+    pub fn reserve(&mut self, more: usize) {
+        self.nodes.reserve(more);
+        let nodes = &self.nodes;
+        self.shared.reserve(more, |k| {
+            let n = &nodes[k.index()];
+            key(&n.op, &n.inputs)
+        });
+    }
+
     pub fn len(&self) -> usize {
         self.nodes.len()
     }

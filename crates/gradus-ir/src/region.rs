@@ -3,6 +3,7 @@
 use crate::error::{IrError, IrResult};
 use crate::graph::{Graph, NodeId, Origin};
 use crate::op::Op;
+use smallvec::SmallVec;
 
 impl Graph {
     /// Copy the nodes of `region` into this graph with `args` for its parameters; returns its outputs.
@@ -23,6 +24,7 @@ impl Graph {
             )));
         }
         let live = region.live();
+        self.reserve(live.iter().filter(|l| **l).count());
         let mut map: Vec<Option<NodeId>> = vec![None; region.len()];
         for (p, a) in region.params().iter().zip(args) {
             map[p.index()] = Some(*a);
@@ -31,7 +33,7 @@ impl Graph {
             if map[id.index()].is_some() || !live[id.index()] {
                 continue;
             }
-            let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<Vec<_>>>()?;
+            let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<SmallVec<[_; 4]>>>()?;
             map[id.index()] = Some(self.add(node.op.clone(), &inputs, node.origin)?);
         }
         Ok(map)
@@ -71,6 +73,11 @@ impl Graph {
 
     /// The same region without nodes that no output needs; parameters stay.
     pub fn compact(&self) -> IrResult<Graph> {
+        let mut live = self.live();
+        self.params().iter().for_each(|p| live[p.index()] = true);
+        if !live.contains(&false) {
+            return Ok(self.clone());
+        }
         let mut g = Graph::new();
         let args: Vec<NodeId> = self.params().iter().map(|p| g.param(self.ty(*p).clone(), self.node(*p).origin)).collect();
         g.outputs = g.inline(self, &args)?;
@@ -87,6 +94,7 @@ impl Graph {
         let input = |id: NodeId| is_input(id) || matches!(self.node(id).op, Op::Param(_));
         let live = self.reaching(targets, input);
         let mut g = Graph::new();
+        g.reserve(live.iter().filter(|l| **l).count());
         let mut feeds = Vec::new();
         let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
         for (id, node) in self.nodes() {
@@ -97,7 +105,7 @@ impl Graph {
         }
         for (id, node) in self.nodes() {
             if live[id.index()] && map[id.index()].is_none() {
-                let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<Vec<_>>>()?;
+                let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<SmallVec<[_; 4]>>>()?;
                 map[id.index()] = Some(g.add(node.op.clone(), &inputs, node.origin)?);
             }
         }

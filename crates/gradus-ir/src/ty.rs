@@ -14,7 +14,7 @@ pub enum DType {
 
 /// Axis lengths, outermost first; empty for a scalar.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Shape(pub SmallVec<[Dim; 3]>);
+pub struct Shape(pub SmallVec<[Dim; 2]>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ty {
@@ -78,7 +78,7 @@ impl Shape {
 
     /// A new first axis.
     pub fn stacked(&self, dim: Dim) -> Shape {
-        let mut v: SmallVec<[Dim; 3]> = SmallVec::new();
+        let mut v: SmallVec<[Dim; 2]> = SmallVec::new();
         v.push(dim);
         v.extend(self.0.iter().cloned());
         Shape(v)
@@ -87,7 +87,7 @@ impl Shape {
     /// The shape that two elementwise operands share: trailing axes agree, literal ones stretch, missing axes are added.
     pub fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, BroadcastError> {
         let rank = a.rank().max(b.rank());
-        let mut out: SmallVec<[Dim; 3]> = SmallVec::new();
+        let mut out: SmallVec<[Dim; 2]> = SmallVec::new();
         for k in 0..rank {
             let da = (k + a.rank()).checked_sub(rank).and_then(|i| a.0.get(i));
             let db = (k + b.rank()).checked_sub(rank).and_then(|i| b.0.get(i));

@@ -5,6 +5,7 @@ use crate::graph::Graph;
 use crate::infer::infer;
 use crate::op::{Op, Trip};
 use crate::ty::{DType, Ty};
+use smallvec::SmallVec;
 
 /// Every node's types are those of its rule, inputs come earlier, parameters are numbered in order, outputs exist, and all that
 /// holds of every region. The error names the first offending node.
@@ -30,7 +31,7 @@ pub fn verify(g: &Graph) -> IrResult<()> {
         {
             return Err(fail(format!("input %{} has several outputs; one must be picked by get", i.0)));
         }
-        let types: Vec<&[Ty]> = node.inputs.iter().map(|i| g.node(*i).tys.as_slice()).collect();
+        let types: SmallVec<[&[Ty]; 4]> = node.inputs.iter().map(|i| g.node(*i).tys.as_slice()).collect();
         let tys = infer(&node.op, &types)?;
         if tys != node.tys {
             return Err(fail(format!("has type {}, its rule says {}", show(&node.tys), show(&tys))));

@@ -1,6 +1,5 @@
 //! Running graphs: rewrite, plan, execute, with a cache of what was planned.
 
-use crate::hash;
 use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
 use gradus_eval::host::{Engine, Fault, NonFinite};
@@ -95,7 +94,7 @@ impl CpuEngine {
 
     fn run_at(&mut self, level: Level, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
         // A plan belongs to a graph and the level it was rewritten at.
-        let key = (hash::structure(graph), level == Level::Off);
+        let key = (gradus_ir::structure(graph), level == Level::Off);
         self.clock += 1;
         if self.plans.contains_key(&key) {
             self.timings.reused += 1;

@@ -10,7 +10,6 @@ pub mod data;
 mod emit;
 mod engine;
 pub mod explain;
-mod hash;
 mod host;
 mod options;
 mod outcome;

@@ -9,7 +9,7 @@ use crate::options::Options;
 use crate::outcome::{Outcome, Status};
 use crate::sources::Sources;
 use crate::timings::{Stage, Timings};
-use gradus_eval::{Mode, check_script, known_names, run_script};
+use gradus_eval::{Memo, Mode, check_script, known_names, run_script};
 use gradus_syntax::{Diagnostic, FileId};
 use std::collections::HashSet;
 
@@ -63,6 +63,7 @@ fn stages(
 
     // check: names first, then the script evaluated with data of unknown size
     let unbound = Bound::default();
+    let mut memo = Memo::default();
     let started = std::time::Instant::now();
     let settings = eval_options(command, options);
     let mut host = SessionHost::new(sources, reader, engine, options, &unbound, emit, Mode::Check);
@@ -75,7 +76,7 @@ fn stages(
     diagnostics.extend(named.into_iter().filter(|d| !torn.contains(&line(d))));
     if !broken {
         // The evaluator meets wrong names again; each place is told once.
-        let found = check_script(&module, &text, &mut host, &settings);
+        let found = check_script(&module, &text, &mut host, &settings, &mut memo);
         let told = |e: &Diagnostic, d: &Diagnostic| {
             let (a, b) = (e.primary.span, d.primary.span);
             e.is_error() && a.file == b.file && (a == b || (e.code == d.code && line(e) == line(d)))
@@ -106,7 +107,7 @@ fn stages(
     let started = std::time::Instant::now();
     let mut host = SessionHost::new(sources, reader, engine, options, &bound, emit, Mode::Run);
     host.saves = matches!(command, Command::Run);
-    let ended = run_script(&module, &text, &mut host, &settings);
+    let ended = run_script(&module, &text, &mut host, &settings, memo);
     host.flush();
     let found = std::mem::take(&mut host.found);
     let inner = engine.timings.total().saturating_sub(before);

@@ -3,16 +3,20 @@
 use super::{arguments, given, integer};
 use crate::errors::from_ir;
 use crate::interp::{Interp, span_of};
-use crate::tracer::Region;
+use crate::memo::Made;
 use crate::tree::TypeTree;
 use crate::value::{CallArg, Eval, Num, Stop, Value};
 use gradus_grad::GradError;
 use gradus_ir::{BinaryOp, DType, Dim, Graph, Op, UnaryOp};
 use gradus_syntax::{Diagnostic, Span};
+use std::sync::Arc;
 
 /// A function traced at an argument: its region over the argument's leaves, and what it returns.
 pub struct Traced {
-    pub region: Region,
+    pub graph: Arc<Graph>,
+    pub captures: Vec<Num>,
+    /// The number of its structure before it was stabilised.
+    of: u128,
     /// The argument's leaves, real.
     pub point: Vec<Num>,
     pub input: Value,
@@ -73,8 +77,25 @@ impl Interp<'_> {
             leaves.into_iter().map(|n| if s.ty(n).dtype == DType::Real { Ok(n) } else { s.un(UnaryOp::ToReal, n, span) }).collect()
         })?;
         let Some(output) = output else { return Err(Stop::Poisoned) };
-        let graph = self.host.engine().stabilise(&region.graph);
-        Ok(Traced { region: Region { graph, captures: region.captures }, point, input, output })
+        let (of, graph) = self.stabilised(&region.graph);
+        Ok(Traced { graph, captures: region.captures, of, point, input, output })
+    }
+
+    /// The derivative of a traced function by its argument, made once for each function.
+    fn derived(
+        &mut self,
+        t: &Traced,
+        what: Made,
+        transform: fn(&Graph, &[bool]) -> Result<Graph, GradError>,
+        span: Span,
+    ) -> Eval<Arc<Graph>> {
+        if let Some(g) = self.memo.get(t.of, what) {
+            return Ok(g);
+        }
+        let wrt = Self::wrt(&t.graph, t.point.len());
+        let g = transform(&t.graph, &wrt).map_err(|e| self.grad_error(e, span))?;
+        self.verified(&g, span)?;
+        Ok(self.memo.keep(t.of, what, g))
     }
 
     /// Every pass is checked: an ill-formed graph is a mistake of the compiler and is told as such.
@@ -90,12 +111,10 @@ impl Interp<'_> {
     /// Value and gradient of a scalar function.
     pub fn value_and_gradient(&mut self, f: &Value, args: &[Value], arg: usize, span: Span) -> Eval<(Num, Value)> {
         let t = self.trace_function(f, args, arg, span)?;
-        let wrt = Self::wrt(&t.region.graph, t.point.len());
-        let g = gradus_grad::grad(&t.region.graph, &wrt).map_err(|e| self.grad_error(e, span))?;
-        self.verified(&g, span)?;
+        let g = self.derived(&t, Made::Grad(t.point.len()), gradus_grad::grad, span)?;
         self.stage("grad", "gradient", &g);
         let mut inputs = t.point.clone();
-        inputs.extend(t.region.captures.iter().copied());
+        inputs.extend(t.captures.iter().copied());
         let outs = self.inline(&g, &inputs, span)?;
         let Some((value, grads)) = outs.split_first() else { return Err(Stop::Poisoned) };
         Ok((*value, self.rebuild(&t.input, grads, span)?))
@@ -104,14 +123,12 @@ impl Interp<'_> {
     /// Output and directional derivative, leaf by leaf.
     pub fn push_forward(&mut self, f: &Value, x: &Value, v: &Value, span: Span) -> Eval<(Value, Value)> {
         let t = self.trace_function(f, std::slice::from_ref(x), 0, span)?;
-        let wrt = Self::wrt(&t.region.graph, t.point.len());
-        let g = gradus_grad::jvp(&t.region.graph, &wrt).map_err(|e| self.grad_error(e, span))?;
-        self.verified(&g, span)?;
+        let g = self.derived(&t, Made::Jvp(t.point.len()), gradus_grad::jvp, span)?;
         let mut inputs = t.point.clone();
-        inputs.extend(t.region.captures.iter().copied());
+        inputs.extend(t.captures.iter().copied());
         inputs.extend(self.tangents(&t, v, span)?);
         let outs = self.inline(&g, &inputs, span)?;
-        let n = t.region.graph.outputs.len();
+        let n = t.graph.outputs.len();
         let (vals, tans) = outs.split_at(n.min(outs.len()));
         let a = t.output.build(&mut vals.iter().copied()).ok_or(Stop::Poisoned)?;
         let b = t.output.build(&mut tans.iter().copied()).ok_or(Stop::Poisoned)?;
@@ -256,11 +273,9 @@ pub(super) fn vjp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
     let [f, x, u] = arguments(args, ["f", "x", "u"], 3, "vjp", span)?;
     let (f, x, u) = (given(f, span)?, given(x, span)?, given(u, span)?);
     let t = s.trace_function(&f.value, std::slice::from_ref(&x.value), 0, span)?;
-    let wrt = Interp::wrt(&t.region.graph, t.point.len());
-    let g = gradus_grad::vjp(&t.region.graph, &wrt).map_err(|e| s.grad_error(e, span))?;
-    s.verified(&g, span)?;
+    let g = s.derived(&t, Made::Vjp(t.point.len()), gradus_grad::vjp, span)?;
     let mut inputs = t.point.clone();
-    inputs.extend(t.region.captures.iter().copied());
+    inputs.extend(t.captures.iter().copied());
     let cot = s.leaves(&u.value, u.span)?;
     let want = t.output.leaves();
     if cot.len() != want.len() || cot.iter().zip(&want).any(|(c, w)| s.ty(*c).shape != w.shape) {

@@ -1,7 +1,7 @@
 //! Calls: evaluating arguments, binding parameters, applying whatever can be applied.
 
 use crate::env::Env;
-use crate::interp::Interp;
+use crate::interp::{Interp, Mode};
 use crate::value::{
     Bound, CallArg, Eval, Function, MethodValue, RuleValue, SetKind, SetValue, Stop, TermKind, TermValue, TypeValue, Value,
 };
@@ -106,9 +106,28 @@ impl Interp<'_> {
         let out = self.eval(body, &env);
         self.tracer.origin = old;
         let out = out?;
-        match ret {
-            Some(t) => Ok(self.check_type(t, out, &env, body.span, &format!("the result of `{name}`"))?.0),
-            None => Ok(out),
+        let out = match ret {
+            Some(t) => self.check_type(t, out, &env, body.span, &format!("the result of `{name}`"))?.0,
+            None => out,
+        };
+        self.note_checked(body.span, args);
+        Ok(out)
+    }
+
+    /// A function that a check has traced with arguments of which only the types are known need not be checked by itself.
+    fn note_checked(&mut self, body: Span, args: &[CallArg]) {
+        if self.mode != Mode::Check {
+            return;
+        }
+        let unknown = |a: &CallArg| match a.value {
+            Value::Num(n) => {
+                let node = self.tracer.graph_of(n)?.node(n.id);
+                matches!(node.op, gradus_ir::Op::Param(_)).then(|| node.ty().clone())
+            }
+            _ => None,
+        };
+        if let Some(tys) = args.iter().map(unknown).collect::<Option<Vec<_>>>() {
+            self.checked.insert((body, tys));
         }
     }
 

@@ -160,8 +160,8 @@ impl Interp<'_> {
             clean.compact()
         };
         let make = |g: Graph, s: &mut Self| -> RegionFn {
-            let graph = s.host.engine().stabilise(&g);
-            RegionFn { graph: Arc::new(graph), tree: p.tree.clone(), leaves: own, stochastic: drew, captures: region.captures.clone() }
+            let (_, graph) = s.stabilised(&g);
+            RegionFn { graph, tree: p.tree.clone(), leaves: own, stochastic: drew, captures: region.captures.clone() }
         };
         let f = one(0).map_err(fail)?;
         let all = one(1).map_err(fail)?;

@@ -1,9 +1,11 @@
-//! A graph's structure as a number: the key of the plan cache.
+//! A graph's structure as a number: the key of whatever is kept for a graph (its plan, its derivatives).
 
-use gradus_ir::op::{Loop, Op};
-use gradus_ir::{Array, Graph};
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use crate::array::Array;
+use crate::graph::Graph;
+use crate::op::{Loop, Op};
+use foldhash::quality::{FixedState, FoldHasher};
+use rustc_hash::FxHashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Two graphs with equal numbers have the same nodes, regions, literals, types and origins (up to a collision of 128 bits).
@@ -12,14 +14,13 @@ pub fn structure(graph: &Graph) -> u128 {
     Walk::default().graph(graph)
 }
 
-/// Two independently seeded hashes side by side.
-struct Twin(DefaultHasher, DefaultHasher);
+/// Two differently seeded hashes side by side.
+struct Twin(FoldHasher<'static>, FoldHasher<'static>);
 
 impl Twin {
     fn new() -> Twin {
-        let mut second = DefaultHasher::new();
-        second.write_u64(0x9e37_79b9_7f4a_7c15);
-        Twin(DefaultHasher::new(), second)
+        let seeded = |s| FixedState::with_seed(s).build_hasher();
+        Twin(seeded(0), seeded(0x9e37_79b9_7f4a_7c15))
     }
 
     fn value(&self) -> u128 {
@@ -33,6 +34,23 @@ impl Hasher for Twin {
         self.1.write(bytes);
     }
 
+    fn write_u8(&mut self, x: u8) {
+        self.write_u64(u64::from(x));
+    }
+
+    fn write_u32(&mut self, x: u32) {
+        self.write_u64(u64::from(x));
+    }
+
+    fn write_u64(&mut self, x: u64) {
+        self.0.write_u64(x);
+        self.1.write_u64(x);
+    }
+
+    fn write_usize(&mut self, x: usize) {
+        self.write_u64(x as u64);
+    }
+
     fn finish(&self) -> u64 {
         self.0.finish()
     }
@@ -41,8 +59,8 @@ impl Hasher for Twin {
 /// Regions and literals are shared; each is hashed once.
 #[derive(Default)]
 struct Walk {
-    regions: HashMap<*const Graph, u128>,
-    literals: HashMap<*const Array, u128>,
+    regions: FxHashMap<*const Graph, u128>,
+    literals: FxHashMap<*const Array, u128>,
 }
 
 impl Walk {
@@ -143,9 +161,9 @@ impl Walk {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use gradus_ir::graph::Origin;
-    use gradus_ir::op::{ReduceOp, Trip, UnaryOp};
-    use gradus_ir::{DType, Dim, Shape, Ty};
+    use crate::graph::Origin;
+    use crate::op::{ReduceOp, Trip, UnaryOp};
+    use crate::{DType, Dim, Shape, Ty};
 
     fn sum(axis: usize, n: usize) -> Graph {
         let mut g = Graph::new();

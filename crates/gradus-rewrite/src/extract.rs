@@ -9,9 +9,10 @@ use crate::load::times;
 use crate::sea::{Deps, Kids, Sea, SeaNode, Sop, deps_of};
 use crate::describe;
 use crate::saturate::Applied;
-use crate::space::Space;
+use crate::space::{Enode, Space};
 use egg::{Id, Language};
 use gradus_ir::Ty;
+use std::collections::HashSet;
 
 struct Form {
     op: u32,
@@ -41,8 +42,14 @@ pub type Choice = Vec<u32>;
 const VISITS: usize = 1_500_000;
 
 impl<'s> Extractor<'s> {
-    pub fn new(space: &'s Space, roots: &[Id], machine: &Machine) -> Extractor<'s> {
+    /// `poor` also allows forms that a directed rule replaced, where the class has others.
+    pub fn new(space: &'s Space, roots: &[Id], machine: &Machine, poor: bool) -> Extractor<'s> {
         let g = &space.graph;
+        let replaced: HashSet<(u32, Kids)> = space
+            .poor
+            .iter()
+            .map(|(op, kids)| (*op, kids.iter().map(|k| g.find(*k)).collect()))
+            .collect();
         let mut number = vec![u32::MAX; space.origins.len().max(g.nodes().len())];
         let mut ids: Vec<Id> = Vec::new();
         let mut work: Vec<Id> = roots.iter().map(|r| g.find(*r)).collect();
@@ -71,6 +78,12 @@ impl<'s> Extractor<'s> {
                         Form { op: n.op, kids: n.children().iter().map(|k| of(*k)).collect(), cost, by: n.by, born: n.born }
                     })
                     .collect();
+                if !poor && !replaced.is_empty() && class.nodes.len() > 1 {
+                    let good = |n: &Enode| !replaced.contains(&(n.op, n.kids.iter().map(|k| g.find(*k)).collect()));
+                    if class.nodes.iter().any(good) {
+                        forms = class.nodes.iter().zip(forms).filter(|(n, _)| good(n)).map(|(_, f)| f).collect();
+                    }
+                }
                 // What was there comes first, oldest first: then first forms make no cycle.
                 forms.sort_by(|a, b| (a.by != 0, a.born, a.op, &a.kids).cmp(&(b.by != 0, b.born, b.op, &b.kids)));
                 forms

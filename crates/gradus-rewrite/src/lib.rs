@@ -3,7 +3,7 @@
 //! Owns:    the rules with their classes and guards, the cost model, the e-graph and the choice from it, the report of what fired.
 //! Never:   is bypassed silently: the report says what was done, and why nothing was where nothing was.
 //! Reads:   a graph after differentiation (or, for `stabilise`, before it).
-//! Returns: a graph with the same parameters and outputs that never costs more by the model.
+//! Returns: a graph with the same parameters and outputs that never costs more by the model than the one it read, stabilised.
 //!
 //! ```
 //! use gradus_rewrite::{Level, Options, rewrite};
@@ -43,6 +43,7 @@ mod value;
 
 pub use cost::Machine;
 pub use report::{Class, Fired, Report, Stop};
+pub use rules::{Listed, listed as rules};
 pub use stabilise::stabilise;
 
 use extract::Extractor;
@@ -117,7 +118,7 @@ fn count(g: &Graph) -> usize {
         .sum()
 }
 
-/// The cheapest equal graph that the rules of this level find; the graph itself where none is cheaper, or where the search fails
+/// The cheapest equal graph that the rules of this level find, of forms that do not overflow; the graph itself where none is cheaper, or where the search fails
 /// (which the report then says).
 ///
 /// # Errors
@@ -135,6 +136,11 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
         report.stop.push(("off", Stop::Kept));
         return Ok(Rewritten { graph: graph.clone(), report });
     }
+    // What overflows as it is written must not, whatever the stable form costs and however small the graph is.
+    let stable = if level == Level::Default { stabilise::of(graph, options, &mut report) } else { None };
+    let graph = stable.as_ref().unwrap_or(graph);
+    let stable_cost = if stable.is_some() { options.machine.graph_cost(graph) } else { cost_before };
+    report.cost_after = stable_cost;
     if options.machine.is_small(graph, times) {
         let graph = graph.compact()?;
         report.stop.push(("search", Stop::Small));
@@ -155,7 +161,7 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
     };
     let cost_after = options.machine.graph_cost(&new);
     // The model may say that the search did worse than what was there (rounding of equal costs included).
-    if cost_after > cost_before {
+    if cost_after > stable_cost {
         report.stop.push(("result", Stop::Kept));
         return Ok(Rewritten { graph: graph.clone(), report });
     }
@@ -207,8 +213,13 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
     if space.graph.analysis.conflict {
         return Err(RewriteError::Conflict);
     }
-    let mut extractor = Extractor::new(&space, &outputs, &options.machine);
-    let Some((choice, order)) = extractor.best() else {
+    let mut extractor = Extractor::new(&space, &outputs, &options.machine, false);
+    let mut best = extractor.best();
+    if best.is_none() && !space.poor.is_empty() {
+        extractor = Extractor::new(&space, &outputs, &options.machine, true);
+        best = extractor.best();
+    }
+    let Some((choice, order)) = best else {
         return Err(IrError::Internal("no finite form was found".into()).into());
     };
     let mut chosen = extractor.sea(&choice, &order);

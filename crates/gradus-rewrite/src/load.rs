@@ -2,12 +2,10 @@
 
 use crate::sea::{Kids, Sea, Sop};
 use crate::space::Space;
+use crate::normal::LONGEST;
 use crate::{normal, sea};
 use egg::Id;
 use gradus_ir::{BinaryOp, DType, Op, UnaryOp};
-
-/// Longest sum or product that is made by flattening.
-const LONGEST: usize = 64;
 
 /// The space of a sea, and the classes of its outputs. `normal` allows reassociation. `None` where the sea is not well typed.
 pub fn load(sea: &Sea, normal: bool) -> Option<(Space, Vec<Id>)> {
@@ -67,13 +65,17 @@ fn sum(
 ) {
     // Iterative: a sum written over thousands of lines is a chain that deep.
     let mut work: Vec<(usize, f64)> = vec![(at, c)];
+    // How long the sum is if nothing more is taken apart.
+    let mut length = sea.nodes[at].kids.len();
     while let Some((at, c)) = work.pop() {
         let n = &sea.nodes[at];
         for (k, kid) in n.kids.iter().enumerate() {
             let minus = matches!(n.op, Sop::Ir(Op::Unary(UnaryOp::Neg)))
                 || k == 1 && matches!(n.op, Sop::Ir(Op::Binary(BinaryOp::Sub)));
             let c = if minus { -c } else { c };
-            if inner(at, *kid) && is_sum(&sea.node(*kid).op) && out.len() + work.len() < LONGEST {
+            let longer = length + sea.node(*kid).kids.len().saturating_sub(1);
+            if is_sum(&sea.node(*kid).op) && longer <= LONGEST && inner(at, *kid) {
+                length = longer;
                 work.push((usize::from(*kid), c));
             } else {
                 out.push((c, map[usize::from(*kid)]));
@@ -91,13 +93,16 @@ fn product(
     out: &mut Vec<(Id, i32)>,
 ) {
     let mut work: Vec<(usize, i32)> = vec![(at, e)];
+    let mut length = sea.nodes[at].kids.len();
     while let Some((at, e)) = work.pop() {
         let n = &sea.nodes[at];
         for (k, kid) in n.kids.iter().enumerate() {
             let under = matches!(n.op, Sop::Ir(Op::Unary(UnaryOp::Recip)))
                 || k == 1 && matches!(n.op, Sop::Ir(Op::Binary(BinaryOp::Div)));
             let e = if under { -e } else { e };
-            if inner(at, *kid) && is_product(&sea.node(*kid).op) && out.len() + work.len() < LONGEST {
+            let longer = length + sea.node(*kid).kids.len().saturating_sub(1);
+            if is_product(&sea.node(*kid).op) && longer <= LONGEST && inner(at, *kid) {
+                length = longer;
                 work.push((usize::from(*kid), e));
             } else {
                 out.push((map[usize::from(*kid)], e));

@@ -8,6 +8,9 @@ use crate::space::Space;
 use egg::Id;
 use gradus_ir::{BinaryOp, F64, Op, Origin, Shape, UnaryOp};
 
+/// Longest sum or product that is made by flattening, and that rules look at.
+pub const LONGEST: usize = 64;
+
 /// The normal form of a binary or unary arithmetic op with a real result.
 pub fn arithmetic(s: &mut Space, op: &Op, kids: &[Id], by: u16, origin: Origin) -> Option<Id> {
     let (a, b) = (*kids.first()?, kids.get(1).copied());

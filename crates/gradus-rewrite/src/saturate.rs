@@ -1,7 +1,10 @@
 //! Growing the space: every rule on every form, phase by phase, to a fixed number of nodes and rounds.
 
 use crate::report::Stop;
-use crate::rules::{Family, Rule};
+use crate::normal::LONGEST;
+use crate::rules::head::HEADS;
+use crate::rules::{Family, Head, Rule};
+use crate::sea::Kids;
 use crate::space::{Space, Term, View};
 use egg::Id;
 use gradus_ir::Origin;
@@ -41,10 +44,11 @@ pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Appli
         if active.is_empty() {
             continue;
         }
+        let by_head = by_head(&active);
         let mut stop = Stop::Iterations;
         for _ in 0..phase.rounds {
             let before = (s.graph.number_of_classes(), s.graph.total_size());
-            round(s, &active, &mut log, node_limit);
+            round(s, &by_head, &mut log, node_limit);
             s.graph.rebuild();
             if s.graph.total_size() >= node_limit {
                 stop = Stop::Nodes;
@@ -60,28 +64,51 @@ pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Appli
     (log, stops)
 }
 
-/// Operands of a sum or product beyond which its forms are not searched.
-const WIDE: usize = 64;
+/// Rules with their numbers.
+type Numbered<'r> = Vec<(u16, &'r Rule)>;
 
-fn round(s: &mut Space, active: &[(u16, &Rule)], log: &mut Vec<Applied>, node_limit: usize) {
+/// The rules that look at forms with each head.
+fn by_head<'r>(active: &[(u16, &'r Rule)]) -> Vec<Numbered<'r>> {
+    let mut table = vec![Vec::new(); HEADS];
+    for (k, rule) in active {
+        for h in rule.heads {
+            table[h.index()].push((*k, *rule));
+        }
+    }
+    table
+}
+
+/// What a rule proposes for a class.
+struct Found {
+    rule: u16,
+    directed: bool,
+    class: Id,
+    /// The form the rule looked at.
+    form: (u32, Kids),
+    term: Term,
+}
+
+fn round(s: &mut Space, by_head: &[Numbered<'_>], log: &mut Vec<Applied>, node_limit: usize) {
     let mut ids: Vec<Id> = s.graph.classes().map(|c| c.id).collect();
     ids.sort_unstable();
-    let mut found: Vec<(u16, Id, Term)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     for id in ids {
         for n in &s.graph[id].nodes {
             let op = s.graph.analysis.op(n.op);
+            let rules = &by_head[Head::of(op).index()];
             // A rule may offer one form per operand (or pair), each as long as the sum: too much for a long one.
-            if n.kids.len() > WIDE {
+            if rules.is_empty() || n.kids.len() > LONGEST {
                 continue;
             }
-            for (k, rule) in active {
-                for t in (rule.apply)(s, id, op, &n.kids) {
-                    found.push((*k, id, t));
+            for (k, rule) in rules {
+                for term in (rule.apply)(s, id, op, &n.kids) {
+                    let form = (n.op, if rule.directed { n.kids.clone() } else { Kids::new() });
+                    found.push(Found { rule: *k, directed: rule.directed, class: id, form, term });
                 }
             }
         }
     }
-    for (k, id, t) in found {
+    for Found { rule: k, directed, class: id, form, term: t } in found {
         if s.graph.total_size() >= node_limit {
             break;
         }
@@ -89,6 +116,9 @@ fn round(s: &mut Space, active: &[(u16, &Rule)], log: &mut Vec<Applied>, node_li
         let Some(new) = s.term(&t, k + 1, origin) else { continue };
         let id = s.graph.find(id);
         let Some(new) = fit(s, id, new, k + 1, origin) else { continue };
+        if directed {
+            s.poor.insert(form);
+        }
         if new != id {
             log.push(Applied { rule: k, from: id, to: new, origin });
             s.graph.union(id, new);

@@ -7,6 +7,7 @@ use gradus_ir::infer::infer;
 use gradus_ir::{Cumulative, DType, F64, Op, Origin, ReduceOp, Shape, Ty, UnaryOp};
 use indexmap::IndexSet;
 use smallvec::SmallVec;
+use std::collections::HashSet;
 
 /// A node: an op by number, and classes. What follows does not take part in equality.
 #[derive(Clone, Debug)]
@@ -249,6 +250,8 @@ pub struct Space {
     pub normal: bool,
     /// Source text of each id, in the order ids were made.
     pub origins: Vec<Origin>,
+    /// Forms that directed rules replaced, with operands as they were then.
+    pub poor: HashSet<(u32, Kids)>,
 }
 
 impl View for Space {
@@ -268,7 +271,7 @@ impl View for Space {
 impl Space {
     pub fn new(loops: Vec<LoopInfo>, params: Vec<Ty>, normal: bool) -> Space {
         let table = Table { loops, params, ..Table::default() };
-        Space { graph: EGraph::new(table), normal, origins: Vec::new() }
+        Space { graph: EGraph::new(table), normal, origins: Vec::new(), poor: HashSet::new() }
     }
 
     /// The class of a node; `None` where its operands do not fit.

@@ -3,10 +3,10 @@
 
 use crate::cost::Machine;
 use crate::report::{Fired, Report};
-use crate::rules::{self, Rule};
+use crate::rules::{self, Head, Rule};
 use crate::sea::Sop;
 use crate::space::{Fact, Term, View, fact_of, Table};
-use crate::{Rewritten, count, emit};
+use crate::{Options, Rewritten, count, emit};
 use egg::Id;
 use gradus_ir::{DType, Graph, IrError, IrResult, NodeId, Op, Origin, Ty};
 use std::sync::Arc;
@@ -112,6 +112,9 @@ fn region(g: &Graph, rules: &[&'static Rule], report: &mut Report) -> IrResult<G
         p.catch_up();
         for rule in rules {
             let k = usize::from(id(new));
+            if !rule.heads.contains(&Head::of(&p.ops[k])) {
+                continue;
+            }
             let (op, kids) = (p.ops[k].clone(), p.kids[k].clone());
             let Some(t) = (rule.apply)(&p, id(new), &op, &kids).into_iter().next() else { continue };
             let other = p.write(&t, node.origin)?;
@@ -165,21 +168,29 @@ fn inside(op: &Op, rules: &[&'static Rule], report: &mut Report) -> IrResult<Op>
 /// values and derivatives are defined wherever the mathematics is. A graph in which none occurs is returned as it is; also where
 /// the pass itself fails, since it is never needed for a correct result.
 pub fn stabilise(graph: &Graph) -> Rewritten {
-    let rules: Vec<&'static Rule> = rules::stable::RULES.iter().collect();
-    let cost = Machine::default().graph_cost(graph);
-    let nodes = count(graph);
-    let mut report = Report::default();
-    let new = region(graph, &rules, &mut report);
-    let graph = match new {
-        Ok(g) if !report.fired.is_empty() && gradus_ir::verify(&g).is_ok() => g,
-        _ => {
-            report.fired.clear();
-            graph.clone()
-        }
-    };
-    report.cost_before = cost;
-    report.cost_after = Machine::default().graph_cost(&graph);
-    report.nodes_before = nodes;
+    let machine = Machine::default();
+    let cost = machine.graph_cost(graph);
+    let mut report = Report { cost_before: cost, cost_after: cost, nodes_before: count(graph), ..Report::default() };
+    let new = of(graph, &Options::default(), &mut report);
+    if let Some(g) = &new {
+        report.cost_after = machine.graph_cost(g);
+    }
+    let graph = new.unwrap_or_else(|| graph.clone());
     report.nodes_after = count(&graph);
     Rewritten { graph, report }
+}
+
+/// The stabilised graph and, in the report, the rules that fired; `None` where none did.
+pub fn of(graph: &Graph, options: &Options, report: &mut Report) -> Option<Graph> {
+    let rules: Vec<&'static Rule> =
+        rules::stable::RULES.iter().filter(|r| !options.without.iter().any(|w| w == r.name)).collect();
+    let mut own = Report::default();
+    let new = region(graph, &rules, &mut own);
+    match new {
+        Ok(g) if !own.fired.is_empty() && gradus_ir::verify(&g).is_ok() => {
+            report.absorb(own);
+            Some(g)
+        }
+        _ => None,
+    }
 }

@@ -1,7 +1,6 @@
 //! Elementwise algebra.
 
-use super::{Case, Family, Rule, as_product, at, first, lin, of_unary, prod, un};
-use crate::report::Class;
+use super::{Rule, as_product, at, first, lin, of_unary, prod, un};
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
@@ -236,50 +235,36 @@ fn collect(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     if again { vec![Term::Node(op.clone(), kids.iter().map(|k| at(*k)).collect())] } else { Vec::new() }
 }
 
-macro_rules! rule {
-    ($name:literal, $class:ident, $apply:ident, $reason:literal, [$($vars:literal : $start:literal => $goal:literal),* $(,)?], [$($rv:literal : $rs:literal => $rg:literal),* $(,)?]) => {
-        Rule {
-            name: $name,
-            class: Class::$class,
-            family: Family::Algebra,
-            reason: $reason,
-            apply: $apply,
-            cases: &[$(Case { vars: $vars, start: $start, goal: $goal }),*],
-            refused: &[$(Case { vars: $rv, start: $rs, goal: $rg }),*],
-        }
-    };
-}
-
 pub const RULES: &[Rule] = &[
-    rule!("algebra/abs-nonneg", Exact, abs_nonneg, "nothing to do where the sign is known",
+    rule!("algebra/abs-nonneg", Exact, Algebra, [Unary(U::Abs)], abs_nonneg, "nothing to do where the sign is known",
         ["x:5": "(abs (square x))" => "(square x)", "x:5": "(abs (exp x))" => "(exp x)", "x:5": "(abs (abs x))" => "(abs x)"],
         ["x:5": "(abs x)" => "x", "x:5": "(abs (log x))" => "(log x)"]),
-    rule!("algebra/abs-neg", Exact, abs_neg, "the sign does not matter",
+    rule!("algebra/abs-neg", Exact, Algebra, [Unary(U::Abs)], abs_neg, "the sign does not matter",
         ["x:5": "(abs (neg x))" => "(abs x)"], ["x:5": "(abs (sub 1 x))" => "(abs x)"]),
-    rule!("algebra/even-power", Exact, even_power, "the sign does not matter",
+    rule!("algebra/even-power", Exact, Algebra, [Product], even_power, "the sign does not matter",
         ["x:5": "(square (abs x))" => "(square x)"], ["x:5": "(pow (abs x) 3)" => "(pow x 3)"]),
-    rule!("algebra/root-of-square", Real, root_of_square, "a square overflows where its root does not",
+    rule!("algebra/root-of-square", directed Real, Algebra, [Unary(U::Sqrt)], root_of_square, "a square overflows where its root does not",
         ["x:5": "(sqrt (square x))" => "(abs x)"], ["x:5": "(sqrt (pow x 3))" => "(abs x)"]),
-    rule!("algebra/exp-log", Real, exp_log, "the functions undo each other",
+    rule!("algebra/exp-log", directed Real, Algebra, [Unary(U::Exp)], exp_log, "the functions undo each other",
         ["x:5": "(exp (log (square x)))" => "(square x)"], ["x:5": "(exp (log x))" => "x"]),
-    rule!("algebra/log-exp", Real, log_exp, "the functions undo each other", ["x:5": "(log (exp x))" => "x"], []),
-    rule!("algebra/exp-product", Real, exp_product, "one exponential in place of two",
+    rule!("algebra/log-exp", directed Real, Algebra, [Unary(U::Log)], log_exp, "the functions undo each other", ["x:5": "(log (exp x))" => "x"], []),
+    rule!("algebra/exp-product", directed Real, Algebra, [Product], exp_product, "one exponential in place of two",
         ["x:5 y:5": "(mul (exp x) (exp y))" => "(exp (add x y))",
          "x:5 y:5 z:5": "(div (mul z (exp x)) (exp y))" => "(mul z (exp (sub x y)))"],
         ["x:5 y:5": "(mul (exp x) (sinh y))" => "(exp (add x y))"]),
-    rule!("algebra/sign-abs", Exact, sign_abs, "the sign and the size make the number",
+    rule!("algebra/sign-abs", Exact, Algebra, [Product], sign_abs, "the sign and the size make the number",
         ["x:5": "(mul (sign x) (abs x))" => "x"], ["x:5 y:5": "(mul (sign x) (abs y))" => "x"]),
-    rule!("algebra/root-power", Real, root_power, "a root costs less than a power",
+    rule!("algebra/root-power", Real, Algebra, [Binary(B::Pow)], root_power, "a root costs less than a power",
         ["x:5": "(pow (square x) 0.5)" => "(sqrt (square x))"], ["x:5": "(pow x 0.5)" => "(sqrt x)"]),
-    rule!("algebra/factor-common", Real, factor_common, "one product in place of several",
+    rule!("algebra/factor-common", Real, Algebra, [Sum], factor_common, "one product in place of several",
         ["x:5 y:5 s:": "(add (mul s x) (mul s y))" => "(mul s (add x y))",
          "x:5 y:5 z:5 s:": "(sub (add (mul s x) z) (mul s y))" => "(add z (mul s (sub x y)))",
          "x:5 y:5 s:": "(add (div x s) (div y s))" => "(div (add x y) s)"],
         ["x:5 y:5 s:": "(add (mul s x) (div y s))" => "(mul s (add x y))"]),
-    rule!("algebra/merge-sums", Real, merge_sums, "equal terms of a sum and of a sum within it are counted together",
+    rule!("algebra/merge-sums", Real, Algebra, [Sum], merge_sums, "equal terms of a sum and of a sum within it are counted together",
         ["x:5 y:5": "(mul (add (add x y) y) (add x y))" => "(mul (add x (mul 2 y)) (add x y))"],
         ["x:5 y:5 z:5": "(mul (add (add x y) z) (add x y))" => "(mul (add (add x z) y) (add x y))"]),
-    rule!("algebra/collect", Real, collect, "constants and equal operands are counted together", [], []),
-    rule!("algebra/fold-constant", Real, fold_constant, "a constant is computed once, here",
+    rule!("algebra/collect", Real, Algebra, [Sum, Product], collect, "constants and equal operands are counted together", [], []),
+    rule!("algebra/fold-constant", Real, Algebra, [Unary(U::Exp), Unary(U::Log), Unary(U::Sqrt), Unary(U::Log1p), Unary(U::Expm1), Unary(U::Sin), Unary(U::Cos), Unary(U::Tanh), Unary(U::Abs)], fold_constant, "a constant is computed once, here",
         ["x:": "(exp 2)" => "7.38905609893065"], []),
 ];

@@ -5,7 +5,7 @@
 //! columns, A known and unchanging, and a loop long enough to pay (which the cost decides).
 
 use super::matrix::product;
-use super::{Case, Family, Rule, as_product, at, first, flip, lin, matmul, nothing, products, rank, transposed, varies_apart};
+use super::{Case, Family, Head, Rule, as_product, at, first, flip, lin, matmul, nothing, products, rank, transposed, varies_apart};
 use crate::report::Class;
 use crate::sea::Sop;
 use crate::space::{Term, View};
@@ -108,6 +108,8 @@ pub const RULES: &[Rule] = &[
     class: Class::Conditioning,
     family: Family::Matrix,
     reason: "a loop over the d x d Gram matrix in place of the n x d data; digits are lost where the data is ill-conditioned",
+    heads: &[Head::MatMul],
+    directed: false,
     apply: gram,
     cases: &[
         Case { vars: "a:8,3 ~x:3", start: "(matmul (t a) (matmul a x))", goal: "(matmul (matmul (t a) a) x)" },
@@ -126,6 +128,8 @@ pub const RULES: &[Rule] = &[
         class: Class::Conditioning,
         family: Family::Matrix,
         reason: "a loop over the d x d Gram matrix in place of the n x d data; the value loses as many digits as it is smaller than its terms",
+        heads: &[Head::MatMul, Head::Reduce(ReduceOp::Sum)],
+        directed: false,
         apply: gram_value,
         cases: &[
             Case {

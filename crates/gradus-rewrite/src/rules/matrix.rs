@@ -1,10 +1,9 @@
 //! Products of matrices: order, what can be known before a loop, and special factors.
 
 use super::{
-    Case, Family, Rule, as_product, at, first, flip, lin, matmul, node, nothing, prod, products, rank, stretch, sum,
+    Rule, as_product, at, first, flip, lin, matmul, node, nothing, prod, products, rank, stretch, sum,
     transposed, varies_apart,
 };
-use crate::report::Class;
 use crate::sea::{Sop, size};
 use crate::space::{Term, View};
 use egg::Id;
@@ -290,55 +289,41 @@ fn factor_once(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     vec![node(Op::TriangularSolve { lower: false, transposed: false }, vec![part(1), matmul(q, at(*b))])]
 }
 
-macro_rules! rule {
-    ($name:literal, $class:ident, $apply:ident, $reason:literal, [$($vars:literal : $start:literal => $goal:literal),* $(,)?], [$($rv:literal : $rs:literal => $rg:literal),* $(,)?]) => {
-        Rule {
-            name: $name,
-            class: Class::$class,
-            family: Family::Matrix,
-            reason: $reason,
-            apply: $apply,
-            cases: &[$(Case { vars: $vars, start: $start, goal: $goal }),*],
-            refused: &[$(Case { vars: $rv, start: $rs, goal: $rg }),*],
-        }
-    };
-}
-
 pub const RULES: &[Rule] = &[
-    rule!("matrix/vector-left", Real, vector_left, "a row vector times a matrix needs no transpose",
+    rule!("matrix/vector-left", Real, Matrix, [MatMul], vector_left, "a row vector times a matrix needs no transpose",
         ["a:4,3 x:4": "(matmul (t a) x)" => "(matmul x a)", "a:4,3 x:4": "(matmul x a)" => "(matmul (t a) x)"], []),
-    rule!("matrix/right", Real, right, "two products with a vector in place of one of matrices",
+    rule!("matrix/right", Real, Matrix, [MatMul], right, "two products with a vector in place of one of matrices",
         ["u:6,2 w:2,6 x:6": "(matmul (matmul u w) x)" => "(matmul u (matmul w x))",
          "u:6,2 w:6,2 x:6": "(matmul (matmul u (t w)) x)" => "(matmul u (matmul (t w) x))"], []),
-    rule!("matrix/left", Real, left, "a product that does not vary is formed before the loop, or the other order is cheaper",
+    rule!("matrix/left", Real, Matrix, [MatMul], left, "a product that does not vary is formed before the loop, or the other order is cheaper",
         ["a:3,4 b:4,5 ~x:5": "(matmul a (matmul b x))" => "(matmul (matmul a b) x)",
          "a:2,9 b:9,2 c:2,9": "(matmul a (matmul b c))" => "(matmul (matmul a b) c)"],
         ["a:3,4 b:4,5 x:5": "(matmul a (matmul b x))" => "(matmul (matmul a b) x)",
          "a:3,4 ~b:4,5 ~x:5": "(matmul a (matmul b x))" => "(matmul (matmul a b) x)"]),
-    rule!("matrix/transpose-product", Real, transpose_product, "shows what a transposed product is made of",
+    rule!("matrix/transpose-product", Real, Matrix, [Transpose], transpose_product, "shows what a transposed product is made of",
         ["a:4,3 b:3,5": "(t (matmul a b))" => "(matmul (t b) (t a))"], []),
-    rule!("matrix/transpose-twice", Exact, transpose_twice, "the functions undo each other", [], []),
-    rule!("matrix/transpose-sum", Real, transpose_sum, "shows what a transposed sum is made of",
+    rule!("matrix/transpose-twice", Exact, Matrix, [Transpose], transpose_twice, "the functions undo each other", [], []),
+    rule!("matrix/transpose-sum", Real, Matrix, [Transpose], transpose_sum, "shows what a transposed sum is made of",
         ["a:4,3 b:3,5 c:4,5": "(t (add (matmul a b) c))" => "(add (t (matmul a b)) (t c))",
          "a:4,3": "(t (mul 2 a))" => "(mul 2 (t a))"], []),
-    rule!("matrix/scale-out", Real, scale_out, "a scalar factor belongs outside a product",
+    rule!("matrix/scale-out", Real, Matrix, [MatMul], scale_out, "a scalar factor belongs outside a product",
         ["a:4,3 x:3": "(matmul a (mul 2 x))" => "(mul 2 (matmul a x))",
          "a:4,3 x:3 s:": "(matmul a (mul x s))" => "(mul s (matmul a x))",
          "a:4,3 x:3 s:": "(matmul (div a s) x)" => "(div (matmul a x) s)"],
         ["a:3,3 x:3 y:3": "(matmul a (mul x y))" => "(mul y (matmul a x))"]),
-    rule!("matrix/distribute", Real, distribute, "a part of a sum that is a product can be ordered anew",
+    rule!("matrix/distribute", Real, Matrix, [MatMul], distribute, "a part of a sum that is a product can be ordered anew",
         ["a:3,4 b:4,5 ~x:5 c:4": "(matmul a (sub (matmul b x) c))" => "(sub (matmul a (matmul b x)) (matmul a c))",
          "a:4,4 d:4 x:4": "(matmul (add a (diag d)) x)" => "(add (matmul a x) (matmul (diag d) x))",
          "a:3,4 b:4,5 ~x:5 c:4 s:": "(matmul a (sub (mul s (matmul b x)) c))" => "(sub (matmul a (mul s (matmul b x))) (matmul a c))"],
         ["a:3,4 x:4 y:4": "(matmul a (sub x y))" => "(sub (matmul a x) (matmul a y))"]),
-    rule!("matrix/diagonal-factor", Real, diagonal_factor, "a diagonal matrix scales rows or columns",
+    rule!("matrix/diagonal-factor", Real, Matrix, [MatMul], diagonal_factor, "a diagonal matrix scales rows or columns",
         ["d:4 x:4": "(matmul (diag d) x)" => "(mul d x)", "d:4 a:4,3": "(matmul (diag d) a)" => "(mul (col d) a)",
          "d:3 a:4,3": "(matmul a (diag d))" => "(mul a d)"], []),
-    rule!("matrix/diagonal-of-product", Real, diagonal_of_product, "only the diagonal is needed",
+    rule!("matrix/diagonal-of-product", Real, Matrix, [Diagonal], diagonal_of_product, "only the diagonal is needed",
         ["a:4,3 b:3,4": "(diagonal (matmul a b))" => "(sum1 (mul a (t b)))"], []),
-    rule!("matrix/trace-of-product", Real, trace_of_product, "the trace of a product is a sum of products",
+    rule!("matrix/trace-of-product", Real, Matrix, [Reduce(R::Sum)], trace_of_product, "the trace of a product is a sum of products",
         ["a:4,3 b:3,4": "(sum (diagonal (matmul a b)))" => "(sum (mul a (t b)))"], []),
-    rule!("matrix/factor-once", Conditioning, factor_once, "a matrix that does not vary is factored before the loop",
+    rule!("matrix/factor-once", Conditioning, Matrix, [Solve], factor_once, "a matrix that does not vary is factored before the loop",
         ["a:4,3 ~b:3": "(solve (add (matmul (t a) a) (diag (fill3 0.5))) b)"
             => "(rsolve (add (matmul (t a) a) (diag (fill3 0.5))) (matmul (t (q (add (matmul (t a) a) (diag (fill3 0.5))))) b))"],
         ["a:3,3 ~b:3": "(solve a b)" => "(rsolve a (matmul (t (q a)) b))",
@@ -346,6 +331,6 @@ pub const RULES: &[Rule] = &[
             => "(rsolve (add (matmul (t a) a) (diag (fill3 s))) (matmul (t (q (add (matmul (t a) a) (diag (fill3 s))))) b))",
          "~a:4,3 ~b:3": "(solve (add (matmul (t a) a) (diag (fill3 0.5))) b)"
             => "(rsolve (add (matmul (t a) a) (diag (fill3 0.5))) (matmul (t (q (add (matmul (t a) a) (diag (fill3 0.5))))) b))"]),
-    rule!("matrix/outer-times", Real, outer_times, "an outer product times a vector needs no matrix",
+    rule!("matrix/outer-times", Real, Matrix, [MatMul], outer_times, "an outer product times a vector needs no matrix",
         ["u:4 w:3 x:3": "(matmul (mul (col u) w) x)" => "(mul u (matmul w x))"], []),
 ];

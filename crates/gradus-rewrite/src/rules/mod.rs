@@ -2,8 +2,36 @@
 //!
 //! A rule looks at one form of a class and proposes equal ones. Its guards read facts; what is not known counts as false.
 
+
+/// A rule: name, class (after `directed` where the old form must not stand for the new one), family, heads of the forms it looks
+/// at, function, reason, cases where it fires, cases where it must not.
+macro_rules! rule {
+    ($name:literal, directed $($rest:tt)*) => { $crate::rules::rule!(@ true, $name, $($rest)*) };
+    ($name:literal, $class:ident, $($rest:tt)*) => { $crate::rules::rule!(@ false, $name, $class, $($rest)*) };
+    (@ $directed:literal, $name:literal, $class:ident, $family:ident, [$($head:expr),* $(,)?], $apply:ident, $reason:literal,
+     [$($vars:literal : $start:literal => $goal:literal),* $(,)?], [$($rv:literal : $rs:literal => $rg:literal),* $(,)?]) => {
+        $crate::rules::Rule {
+            name: $name,
+            class: $crate::report::Class::$class,
+            family: $crate::rules::Family::$family,
+            reason: $reason,
+            heads: {
+                #[allow(unused_imports)]
+                use {gradus_ir::BinaryOp as B, gradus_ir::ReduceOp as R, gradus_ir::UnaryOp as U, $crate::rules::Head::*};
+                &[$($head),*]
+            },
+            directed: $directed,
+            apply: $apply,
+            cases: &[$($crate::rules::Case { vars: $vars, start: $start, goal: $goal }),*],
+            refused: &[$($crate::rules::Case { vars: $rv, start: $rs, goal: $rg }),*],
+        }
+    };
+}
+pub(crate) use rule;
+
 pub mod algebra;
 pub mod gram;
+pub mod head;
 pub mod matrix;
 pub mod reduce;
 pub mod stable;
@@ -13,6 +41,7 @@ use crate::sea::{Deps, Sop, deps_union};
 use crate::space::{Term, View};
 use egg::Id;
 use gradus_ir::{BinaryOp, F64, Op, ReduceOp, Shape, UnaryOp};
+pub(crate) use head::Head;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -38,12 +67,42 @@ pub struct Rule {
     pub class: Class,
     pub family: Family,
     pub reason: &'static str,
+    /// What the forms begin with that it looks at.
+    pub heads: &'static [Head],
+    /// The old form must not stand for the new one: it overflows, or loses digits, where the new one does not. Such a form is
+    /// not chosen where there is another.
+    pub directed: bool,
     pub apply: fn(&dyn View, Id, &Sop, &[Id]) -> Vec<Term>,
     /// Where it must fire.
     pub cases: &'static [Case],
     /// Where it must not (the goal is what a rule without the guard would give).
     #[cfg_attr(not(test), allow(dead_code))]
     pub refused: &'static [Case],
+}
+
+/// A rule as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Listed {
+    /// `family/what`.
+    pub name: &'static str,
+    pub class: Class,
+    /// Why the rule is worth having.
+    pub reason: &'static str,
+    /// An instance: typed variables, what is there, and what it becomes.
+    pub example: Option<(&'static str, &'static str, &'static str)>,
+}
+
+/// All rules as they are shown, in a fixed order.
+pub fn listed() -> Vec<Listed> {
+    all()
+        .into_iter()
+        .map(|r| Listed {
+            name: r.name,
+            class: r.class,
+            reason: r.reason,
+            example: r.cases.first().map(|c| (c.vars, c.start, c.goal)),
+        })
+        .collect()
 }
 
 /// All rules, in a fixed order.

@@ -1,7 +1,6 @@
 //! Sums over axes.
 
-use super::{Case, Family, Rule, as_product, at, first, lin, matmul, node, nothing, prod, products, rank, stretch, sum, varies_apart};
-use crate::report::Class;
+use super::{Rule, as_product, at, first, lin, matmul, node, nothing, prod, products, rank, stretch, sum, varies_apart};
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
@@ -185,40 +184,26 @@ fn of_product(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     out
 }
 
-macro_rules! rule {
-    ($name:literal, $apply:ident, $reason:literal, [$($vars:literal : $start:literal => $goal:literal),* $(,)?], [$($rv:literal : $rs:literal => $rg:literal),* $(,)?]) => {
-        Rule {
-            name: $name,
-            class: Class::Real,
-            family: Family::Reduce,
-            reason: $reason,
-            apply: $apply,
-            cases: &[$(Case { vars: $vars, start: $start, goal: $goal }),*],
-            refused: &[$(Case { vars: $rv, start: $rs, goal: $rg }),*],
-        }
-    };
-}
-
 pub const RULES: &[Rule] = &[
-    rule!("reduce/scale-out", scale_out, "one product in place of many",
+    rule!("reduce/scale-out", Real, Reduce, [Reduce(R::Sum)], scale_out, "one product in place of many",
         ["x:5": "(sum (mul 3 x))" => "(mul 3 (sum x))", "x:4,3": "(sum1 (div x 4))" => "(div (sum1 x) 4)"], []),
-    rule!("reduce/factor-out", factor_out, "one product in place of many",
+    rule!("reduce/factor-out", Real, Reduce, [Reduce(R::Sum)], factor_out, "one product in place of many",
         ["x:5 s:": "(sum (mul s x))" => "(mul s (sum x))",
          "x:4,3 y:4": "(sum1 (mul (col y) x))" => "(mul y (sum1 x))",
          "x:4,3 s:": "(sum0 (div x s))" => "(div (sum0 x) s)"],
         ["x:4,4 y:4": "(sum1 (mul y x))" => "(mul y (sum1 x))"]),
-    rule!("reduce/split", split, "a part that does not vary is summed once",
+    rule!("reduce/split", Real, Reduce, [Reduce(R::Sum)], split, "a part that does not vary is summed once",
         ["~x:5 y:5": "(sum (add x y))" => "(add (sum x) (sum y))", "x:5": "(sum (add x 2))" => "(add (sum x) 10)",
          "x:5 s:": "(sum (sub x s))" => "(sub (sum x) (sum (fill5 s)))"], []),
-    rule!("reduce/of-broadcast", of_broadcast, "a product in place of a sum of equal values",
+    rule!("reduce/of-broadcast", Real, Reduce, [Reduce(R::Sum)], of_broadcast, "a product in place of a sum of equal values",
         ["s:": "(sum (fill5 s))" => "(mul 5 s)"], []),
-    rule!("reduce/nested", nested, "one pass over the data",
+    rule!("reduce/nested", Real, Reduce, [Reduce(R::Sum)], nested, "one pass over the data",
         ["x:4,3": "(sum (sum1 x))" => "(sum x)", "x:4,3": "(sum (t x))" => "(sum x)"], []),
-    rule!("reduce/matrix-vector", matrix_vector, "a sum of products is a matrix product",
+    rule!("reduce/matrix-vector", Real, Reduce, [Reduce(R::Sum)], matrix_vector, "a sum of products is a matrix product",
         ["x:4,3 y:3": "(sum1 (mul x y))" => "(matmul x y)", "x:4,3 y:4": "(sum0 (mul x (col y)))" => "(matmul y x)",
          "x:5 y:5": "(sum (mul x y))" => "(matmul x y)"],
         ["x:4,4 y:4": "(sum0 (mul x y))" => "(matmul x y)"]),
-    rule!("reduce/of-product", of_product, "sums of rows and columns in place of a product of matrices",
+    rule!("reduce/of-product", Real, Reduce, [Reduce(R::Sum)], of_product, "sums of rows and columns in place of a product of matrices",
         ["a:4,3 x:3": "(sum (matmul a x))" => "(matmul (sum0 a) x)",
          "a:4,3 b:3,5": "(sum (matmul a b))" => "(matmul (sum0 a) (sum1 b))",
          "a:4,3 b:3,5": "(sum1 (matmul a b))" => "(matmul a (sum1 b))"], []),

@@ -1,7 +1,6 @@
 //! Forms that neither overflow nor lose small numbers. These also run before differentiation.
 
-use super::{Case, Family, Rule, as_product, as_sum, at, first, lin, node, of_unary, one_plus, prod, un};
-use crate::report::Class;
+use super::{Rule, as_product, as_sum, at, first, lin, node, of_unary, one_plus, prod, un};
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
@@ -161,50 +160,36 @@ fn one_minus_sigmoid(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     }
 }
 
-macro_rules! rule {
-    ($name:literal, $apply:ident, $reason:literal, [$($vars:literal : $start:literal => $goal:literal),* $(,)?], [$($rv:literal : $rs:literal => $rg:literal),* $(,)?]) => {
-        Rule {
-            name: $name,
-            class: Class::Real,
-            family: Family::Stable,
-            reason: $reason,
-            apply: $apply,
-            cases: &[$(Case { vars: $vars, start: $start, goal: $goal }),*],
-            refused: &[$(Case { vars: $rv, start: $rs, goal: $rg }),*],
-        }
-    };
-}
-
 pub const RULES: &[Rule] = &[
-    rule!("stable/log-sum-exp", log_sum_exp, "exp overflows beyond 709 although the log of the sum does not",
+    rule!("stable/log-sum-exp", directed Real, Stable, [Unary(U::Log)], log_sum_exp, "exp overflows beyond 709 although the log of the sum does not",
         ["x:5": "(log (sum (exp x)))" => "(lse x)",
          "x:4,3": "(log (sum1 (exp x)))" => "(lse1 x)",
          "x:5": "(log (mul 0.2 (sum (exp x))))" => "(sub (lse x) 1.6094379124341003)"],
         ["x:5": "(log (mul -0.2 (sum (exp x))))" => "(sub (lse x) 1.6094379124341003)"]),
-    rule!("stable/softplus", softplus, "exp overflows beyond 709, and 1 + exp(x) rounds to 1 below -37",
+    rule!("stable/softplus", directed Real, Stable, [Unary(U::Log), Unary(U::Log1p)], softplus, "exp overflows beyond 709, and 1 + exp(x) rounds to 1 below -37",
         ["x:5": "(log (add 1 (exp x)))" => "(softplus x)", "x:5": "(log1p (exp x))" => "(softplus x)"],
         ["x:5": "(log (add 2 (exp x)))" => "(softplus x)"]),
-    rule!("stable/log-sigmoid", log_sigmoid, "sigmoid underflows to 0 below -745, where its log is still x",
+    rule!("stable/log-sigmoid", directed Real, Stable, [Unary(U::Log)], log_sigmoid, "sigmoid underflows to 0 below -745, where its log is still x",
         ["x:5": "(log (sigmoid x))" => "(neg (softplus (neg x)))"], []),
-    rule!("stable/log-one-minus-sigmoid", log_one_minus_sigmoid, "1 - sigmoid(x) is 0 beyond 37, where its log is still -x",
+    rule!("stable/log-one-minus-sigmoid", directed Real, Stable, [Unary(U::Log)], log_one_minus_sigmoid, "1 - sigmoid(x) is 0 beyond 37, where its log is still -x",
         ["x:5": "(log (sub 1 (sigmoid x)))" => "(neg (softplus x))"], []),
-    rule!("stable/log-softmax", log_softmax, "a softmax underflows to 0 where its log is an ordinary number",
+    rule!("stable/log-softmax", directed Real, Stable, [Unary(U::Log)], log_softmax, "a softmax underflows to 0 where its log is an ordinary number",
         ["x:5": "(log (div (exp x) (sum (exp x))))" => "(sub x (lse x))",
          "x:4,3": "(log (div (exp x) (col (sum1 (exp x)))))" => "(sub x (col (lse1 x)))"],
         ["x:5 y:1": "(log (div (exp x) y))" => "(sub x (log y))"]),
-    rule!("stable/norm-squared", norm_squared, "the norm has no derivative at 0, its square has",
+    rule!("stable/norm-squared", directed Real, Stable, [Product], norm_squared, "the norm has no derivative at 0, its square has",
         ["x:5": "(square (sqrt (sum (square x))))" => "(sum (square x))",
          "x:5": "(pow (sqrt (sum (abs x))) 4)" => "(square (sum (abs x)))"],
         ["x:5": "(square (sqrt x))" => "x"]),
-    rule!("stable/log1p", log1p, "1 + x loses the digits of a small x",
+    rule!("stable/log1p", directed Real, Stable, [Unary(U::Log)], log1p, "1 + x loses the digits of a small x",
         ["x:5": "(log (add 1 x))" => "(log1p x)"], ["x:5": "(log (add 2 x))" => "(log1p x)"]),
-    rule!("stable/expm1", expm1, "exp(x) - 1 loses the digits of a small x",
+    rule!("stable/expm1", directed Real, Stable, [Sum], expm1, "exp(x) - 1 loses the digits of a small x",
         ["x:5": "(sub (exp x) 1)" => "(expm1 x)"], ["x:5": "(add (exp x) 1)" => "(expm1 x)"]),
-    rule!("stable/sigmoid", sigmoid, "one function in place of three, and no overflow",
+    rule!("stable/sigmoid", directed Real, Stable, [Product], sigmoid, "one function in place of three, and no overflow",
         ["x:5": "(div 1 (add 1 (exp (neg x))))" => "(sigmoid x)",
          "x:5": "(div (exp x) (add 1 (exp x)))" => "(sigmoid x)",
          "x:5 y:5": "(div y (add 1 (exp (neg x))))" => "(mul y (sigmoid x))"],
         ["x:5": "(div 1 (add 2 (exp (neg x))))" => "(sigmoid x)"]),
-    rule!("stable/one-minus-sigmoid", one_minus_sigmoid, "1 - sigmoid(x) loses the digits of a small difference",
+    rule!("stable/one-minus-sigmoid", directed Real, Stable, [Sum], one_minus_sigmoid, "1 - sigmoid(x) loses the digits of a small difference",
         ["x:5": "(sub 1 (sigmoid x))" => "(sigmoid (neg x))"], ["x:5": "(add 1 (sigmoid x))" => "(sigmoid (neg x))"]),
 ];

@@ -3,7 +3,7 @@
 
 use crate::cost::Machine;
 use crate::report::{Fired, Report};
-use crate::rules::{self, Head, Rule};
+use crate::rules::{self, Family, Head, Rule};
 use crate::sea::Sop;
 use crate::space::{Fact, Term, View, fact_of, Table};
 use crate::{Options, Rewritten, count, emit};
@@ -183,7 +183,7 @@ pub fn stabilise(graph: &Graph) -> Rewritten {
 /// The stabilised graph and, in the report, the rules that fired; `None` where none did.
 pub fn of(graph: &Graph, options: &Options, report: &mut Report) -> Option<Graph> {
     let rules: Vec<&'static Rule> =
-        rules::stable::RULES.iter().filter(|r| !options.without.iter().any(|w| w == r.name)).collect();
+        rules::all().into_iter().filter(|r| r.family == Family::Stable && !options.without.iter().any(|w| w == r.name)).collect();
     let mut own = Report::default();
     let new = region(graph, &rules, &mut own);
     match new {

@@ -68,10 +68,6 @@ fn exp_log(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     }
 }
 
-fn log_exp(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
-    is(op, kids, UnaryOp::Log).and_then(|e| of_unary(v, e, UnaryOp::Exp)).map(at).into_iter().collect()
-}
-
 fn exp_product(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let Sop::Prod(exps) = op else { return Vec::new() };
     let mut sum = Vec::new();
@@ -247,7 +243,6 @@ pub const RULES: &[Rule] = &[
         ["x:5": "(sqrt (square x))" => "(abs x)"], ["x:5": "(sqrt (pow x 3))" => "(abs x)"]),
     rule!("algebra/exp-log", directed Real, Algebra, [Unary(U::Exp)], exp_log, "the functions undo each other",
         ["x:5": "(exp (log (square x)))" => "(square x)"], ["x:5": "(exp (log x))" => "x"]),
-    rule!("algebra/log-exp", directed Real, Algebra, [Unary(U::Log)], log_exp, "the functions undo each other", ["x:5": "(log (exp x))" => "x"], []),
     rule!("algebra/exp-product", directed Real, Algebra, [Product], exp_product, "one exponential in place of two",
         ["x:5 y:5": "(mul (exp x) (exp y))" => "(exp (add x y))",
          "x:5 y:5 z:5": "(div (mul z (exp x)) (exp y))" => "(mul z (exp (sub x y)))"],

@@ -33,6 +33,7 @@ pub mod algebra;
 pub mod gram;
 pub mod head;
 pub mod matrix;
+pub mod overflow;
 pub mod reduce;
 pub mod stable;
 
@@ -107,7 +108,7 @@ pub fn listed() -> Vec<Listed> {
 
 /// All rules, in a fixed order.
 pub fn all() -> Vec<&'static Rule> {
-    [stable::RULES, algebra::RULES, reduce::RULES, matrix::RULES, gram::RULES].into_iter().flatten().collect()
+    [overflow::RULES, stable::RULES, algebra::RULES, reduce::RULES, matrix::RULES, gram::RULES].into_iter().flatten().collect()
 }
 
 pub(crate) fn at(id: Id) -> Term {
@@ -248,4 +249,79 @@ pub(crate) fn varies_apart(v: &dyn View, xs: &[Id], z: Id) -> bool {
 
 pub(crate) fn nothing() -> Vec<Term> {
     Vec::new()
+}
+
+/// `c` and `x` where the class is `c * x`, the scale a number.
+pub(crate) fn scaled(v: &dyn View, id: Id) -> Option<(f64, Id)> {
+    let constant = |k: Id| v.fact(k).constant.map(|c| c.get());
+    first(v, id, |op, kids| match (op, op.ir(), kids) {
+        (Sop::Lin { coeffs, constant }, _, [k]) if constant.get() == 0.0 => Some((coeffs[0].get(), v.find(*k))),
+        (_, Some(Op::Unary(UnaryOp::Neg)), [k]) => Some((-1.0, v.find(*k))),
+        (_, Some(Op::Binary(BinaryOp::Mul)), [a, b]) => match (constant(*a), constant(*b)) {
+            (Some(c), None) => Some((c, v.find(*b))),
+            (None, Some(c)) => Some((c, v.find(*a))),
+            _ => None,
+        },
+        (_, Some(Op::Binary(BinaryOp::Div)), [a, b]) => match (constant(*a), constant(*b)) {
+            (None, Some(c)) => Some((1.0 / c, v.find(*a))),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// Operands that are taken apart at most.
+const PARTS: usize = 16;
+
+/// The class as `constant + sum of c * term`, through sums and scales within sums.
+pub(crate) fn linear(v: &dyn View, id: Id) -> (Vec<(f64, Id)>, f64) {
+    let (mut out, mut constant) = (Vec::new(), 0.0);
+    let mut work = vec![(1.0, v.find(id), 6)];
+    while let Some((c, k, depth)) = work.pop() {
+        if let Some(x) = v.fact(k).constant {
+            constant += c * x.get();
+            continue;
+        }
+        let parts = if depth == 0 || out.len() + work.len() > PARTS {
+            None
+        } else {
+            let whole = first(v, k, |op, kids| as_sum(op, kids, v).filter(|(t, _)| t.len() <= PARTS));
+            whole.or_else(|| scaled(v, k).map(|t| (vec![t], 0.0)))
+        };
+        match parts {
+            Some((terms, d)) => {
+                constant += c * d;
+                work.extend(terms.into_iter().rev().map(|(e, x)| (c * e, v.find(x), depth - 1)));
+            }
+            None => out.push((c, k)),
+        }
+    }
+    (out, constant)
+}
+
+/// The form as a product of powers, through products within it.
+pub(crate) fn factors_of(v: &dyn View, op: &Sop, kids: &[Id]) -> Option<Vec<(Id, i32)>> {
+    let mut work: Vec<(Id, i32, u32)> = as_product(op, kids, v)?.into_iter().rev().map(|(k, e)| (v.find(k), e, 4)).collect();
+    let mut out = Vec::new();
+    while let Some((k, e, depth)) = work.pop() {
+        let inner = if depth == 0 || out.len() + work.len() > PARTS || v.fact(k).constant.is_some() {
+            None
+        } else {
+            first(v, k, |op, kids| as_product(op, kids, v))
+        };
+        match inner {
+            Some(f) => work.extend(f.into_iter().rev().map(|(x, d)| (v.find(x), d.saturating_mul(e), depth - 1))),
+            None => out.push((k, e)),
+        }
+    }
+    Some(out)
+}
+
+/// The operand of a class that only reshapes or stretches it.
+pub(crate) fn bare(v: &dyn View, id: Id) -> Id {
+    first(v, id, |op, kids| match (op.ir(), kids) {
+        (Some(Op::Reshape(_) | Op::Broadcast(_)), [k]) => Some(v.find(*k)),
+        _ => None,
+    })
+    .unwrap_or_else(|| v.find(id))
 }

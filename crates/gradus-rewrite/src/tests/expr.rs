@@ -70,6 +70,18 @@ fn expr(g: &mut Graph, vars: &[Var], ids: &[NodeId], words: &[&str], at: &mut us
         "sum0" => b.reduce(ReduceOp::Sum, k[0], &[0]),
         "sum1" => b.reduce(ReduceOp::Sum, k[0], &[1]),
         "lse" => b.reduce(ReduceOp::LogSumExp, k[0], &all),
+        "max" => b.reduce(ReduceOp::Max, k[0], &all),
+        "max0" => b.reduce(ReduceOp::Max, k[0], &[0]),
+        "max1" => b.reduce(ReduceOp::Max, k[0], &[1]),
+        "min0" => b.reduce(ReduceOp::Min, k[0], &[0]),
+        "min1" => b.reduce(ReduceOp::Min, k[0], &[1]),
+        "prod" => b.reduce(ReduceOp::Prod, k[0], &all),
+        "prod1" => b.reduce(ReduceOp::Prod, k[0], &[1]),
+        "lse0" => b.reduce(ReduceOp::LogSumExp, k[0], &[0]),
+        "stack" => {
+            let rows: Vec<NodeId> = k.iter().map(|x| b.expand(*x, 0).unwrap()).collect();
+            b.op(Op::Concat { axis: 0 }, &rows)
+        }
         "lse1" => b.reduce(ReduceOp::LogSumExp, k[0], &[1]),
         "col" => b.expand(k[0], 1),
         "fill3" => b.broadcast(k[0], &Shape::of(&[3])),

@@ -124,7 +124,7 @@ fn check_rewrite(rule: &Rule) {
 
 #[test]
 fn stable() {
-    crate::rules::stable::RULES.iter().for_each(check_rewrite);
+    crate::rules::stable::RULES.iter().chain(crate::rules::overflow::RULES).for_each(check_rewrite);
 }
 
 #[test]

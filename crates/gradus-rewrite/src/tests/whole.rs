@@ -4,7 +4,7 @@ use super::{agree, run};
 use crate::{Class, Level, Machine, Options, Rewritten, rewrite, stabilise};
 use gradus_ir::build::Build;
 use gradus_ir::testing::{Rng, random_array};
-use gradus_ir::{Array, DType, Dim, Graph, Loop, NodeId, Op, Origin, Shape, Trip, Ty};
+use gradus_ir::{Array, DType, Dim, Graph, Loop, NodeId, Op, Origin, ReduceOp, Shape, Trip, Ty};
 use std::sync::Arc;
 
 /// `for steps { x = body(x, captures..) }`, the parameters being the initial x and the captures.
@@ -334,7 +334,7 @@ fn stabilise_makes_the_loss_of_logistic_regression_finite() {
     let total = b.sum_all(l).unwrap();
     g.outputs = vec![total];
     let r = stabilise(&g);
-    assert!(r.report.fired("stable/softplus"));
+    assert!(r.report.fired("stable/log-add-exp"));
     let out = run(&r.graph, &[Array::vector(vec![-1000.0, 0.0, 1000.0])]);
     assert!((out[0].data[0] - (1000.0 + std::f64::consts::LN_2)).abs() < 1e-12);
 }
@@ -418,4 +418,95 @@ fn a_definite_matrix_is_factored_once() {
     assert!(r.report.fired("matrix/factor-once"), "{}", r.report);
     let body = body_of(&r.graph);
     assert!(body.nodes().all(|(_, n)| !matches!(n.op, Op::Solve { .. } | Op::Qr)), "{body}");
+}
+
+/// The parameter is a vector of three.
+fn of_three(f: impl FnOnce(&mut Build<'_>, NodeId) -> NodeId) -> Graph {
+    let mut g = Graph::new();
+    let x = g.param(Ty::real(Shape::of(&[3])), Origin::default());
+    let out = f(&mut Build::new(&mut g, Origin::default()), x);
+    g.outputs = vec![out];
+    g
+}
+
+#[test]
+fn a_softmax_written_out_does_not_overflow() {
+    let g = of_three(|b, x| {
+        let e = b.exp(x).unwrap();
+        let s = b.sum_all(e).unwrap();
+        b.bin(gradus_ir::BinaryOp::Div, e, s).unwrap()
+    });
+    let r = rewrite(&g, Level::Default, &Options::default()).unwrap();
+    assert!(r.report.fired("stable/softmax"), "{}", r.report);
+    let out = run(&r.graph, &[Array::vector(vec![800.0, 801.0, -900.0])]);
+    let q = 1.0 / (1.0 + std::f64::consts::E);
+    assert!((out[0].data[0] - q).abs() < 1e-12 && (out[0].data[1] - (1.0 - q)).abs() < 1e-12 && out[0].data[2] == 0.0, "{out:?}");
+    assert!(run(&g, &[Array::vector(vec![800.0, 801.0, -900.0])])[0].data[0].is_nan());
+    // Its derivative too.
+    let stable = stabilise(&g).graph;
+    assert!(stable.to_string().contains("logsumexp"), "{stable}");
+    let strict = rewrite(&g, Level::Strict, &Options::default()).unwrap();
+    assert!(!strict.report.fired("stable/softmax"));
+}
+
+#[test]
+fn a_softmax_that_is_shifted_stays_as_it_is() {
+    let g = of_three(|b, x| {
+        let top = b.reduce(ReduceOp::Max, x, &[0]).unwrap();
+        let d = b.sub(x, top).unwrap();
+        let e = b.exp(d).unwrap();
+        let s = b.sum_all(e).unwrap();
+        b.bin(gradus_ir::BinaryOp::Div, e, s).unwrap()
+    });
+    assert!(!rewrite(&g, Level::Default, &Options::default()).unwrap().report.fired("stable/softmax"));
+}
+
+/// The products of sums that flattening makes are not too long for the rules.
+#[test]
+fn long_sums_are_searched() {
+    let o = Origin::default();
+    for n in [60, 64, 66, 100, 127, 128] {
+        let mut g = Graph::new();
+        let s = g.param(Ty::scalar(DType::Real), o);
+        let xs: Vec<NodeId> = (0..n).map(|_| g.param(Ty::real(Shape::of(&[2000])), o)).collect();
+        let mut b = Build::new(&mut g, o);
+        let mut total = None;
+        for x in &xs {
+            let t = b.mul(s, *x).unwrap();
+            total = Some(match total {
+                None => t,
+                Some(a) => b.add(a, t).unwrap(),
+            });
+        }
+        g.outputs = vec![total.unwrap()];
+        let r = rewrite(&g, Level::Default, &Options::default()).unwrap();
+        assert!(r.report.fired("algebra/factor-common"), "{n}: {}", r.report);
+        assert!(r.report.cost_after < 0.9 * r.report.cost_before, "{n}: {}", r.report);
+    }
+}
+
+#[test]
+fn flattening_stops_at_its_bound() {
+    let o = Origin::default();
+    for (n, product) in [(300, false), (300, true)] {
+        let mut g = Graph::new();
+        let xs: Vec<NodeId> = (0..n).map(|_| g.param(Ty::scalar(DType::Real), o)).collect();
+        let mut b = Build::new(&mut g, o);
+        // A balanced tree: the longest list of what is left to look at.
+        let mut row = xs;
+        while row.len() > 1 {
+            row = row
+                .chunks(2)
+                .map(|p| match p {
+                    [x, y] => if product { b.mul(*x, *y) } else { b.add(*x, *y) }.unwrap(),
+                    p => p[0],
+                })
+                .collect();
+        }
+        g.outputs = row;
+        let sea = crate::import::import(&g, &mut |op, _| Ok(op.clone())).unwrap();
+        let (space, _) = crate::load::load(&sea, true).unwrap();
+        let longest = space.graph.classes().flat_map(|c| &c.nodes).map(|n| n.kids.len()).max().unwrap();
+        assert!(longest > 32 && longest <= crate::normal::LONGEST, "{longest}");
+    }
 }

@@ -37,6 +37,10 @@ pub enum Command {
     Test(TestArgs),
     /// Put scripts into the standard layout
     Fmt(FmtArgs),
+    /// Run the computations of scripts again and again, and say what they take
+    Bench(BenchArgs),
+    /// Measure this machine once, for the cost model of the rewriter and the shares that `bench` prints
+    Calibrate(CalibrateArgs),
     /// Show the stages of a script, or the long story of a code such as E2001
     Explain(ExplainArgs),
 }
@@ -55,6 +59,10 @@ pub struct SessionArgs {
     /// Which rewrites may change the graphs
     #[arg(long, value_enum, default_value_t = Rewrites::Default, value_name = "LEVEL")]
     pub rewrites: Rewrites,
+    /// The machine that the cost model prices for: a file written by `gradus calibrate`, or `default` for the built-in numbers
+    /// [default: what was measured here before, if anything]
+    #[arg(long, value_name = "FILE|default")]
+    pub machine: Option<String>,
     /// Where graphs run; this release has `cpu`
     #[arg(long, default_value = "cpu", value_parser = backend)]
     pub backend: String,
@@ -84,6 +92,33 @@ pub struct RunArgs {
     /// Show how long each stage took
     #[arg(long)]
     pub timings: bool,
+}
+
+#[derive(Args)]
+pub struct BenchArgs {
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// Timed runs of each computation [default: at least 5, and until half a second has been measured]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub repeat: usize,
+    /// Only computations whose source text contains this
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Also what is measured at the answers of solves
+    #[arg(long)]
+    pub measures: bool,
+    /// One line of JSON for each computation instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct CalibrateArgs {
+    /// Write to this file instead of the one that later runs find by themselves
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Args)]

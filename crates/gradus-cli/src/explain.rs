@@ -16,7 +16,7 @@ pub fn explain(args: ExplainArgs, err: Style) -> u8 {
     if !path.exists() && looks_like_code(&args.subject) {
         return page(&args.subject);
     }
-    let mut session = output::session(&args.session);
+    let Some(mut session) = output::session(&args.session) else { return USAGE };
     let Some(script) = output::open(&mut session, path) else { return 1 };
     let wanted: Vec<&str> = match args.stage {
         Some(s) => vec![s.name()],

@@ -6,13 +6,16 @@
 //! Returns: an exit code: 0 done, 1 wrong or failed, 2 usage, 3 a test failed, 130 interrupted.
 
 mod args;
+mod bench;
 mod check;
 mod explain;
 mod fmt;
+mod machine;
 mod output;
 mod run;
 mod terminal;
 mod test;
+mod units;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -53,6 +56,8 @@ fn command(cli: Cli) -> u8 {
         Command::Check(a) => check::check(a, err),
         Command::Test(a) => test::test(a, out, err),
         Command::Fmt(a) => fmt::fmt(a, err),
+        Command::Bench(a) => bench::bench(a, err),
+        Command::Calibrate(a) => bench::calibrate(a),
         Command::Explain(a) => explain::explain(a, err),
     }
 }

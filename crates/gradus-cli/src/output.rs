@@ -1,17 +1,20 @@
 //! What the commands share: sessions from arguments, diagnostics, JSON, timings, Ctrl-C.
 
 use crate::args::{Rewrites, SessionArgs};
+use crate::machine;
+use crate::units::si;
 use gradus::report::{self, Style};
-use gradus::{CancelToken, Diagnostic, FileId, Level, Outcome, Session, Sources, Stage, Timings};
+use gradus::{CancelToken, Diagnostic, FileId, Level, Machine, Outcome, Session, Sources, Stage, Timings};
 use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// A session as the arguments say, whose token Ctrl-C sets; a second Ctrl-C ends the process at once.
-pub fn session(args: &SessionArgs) -> Session {
-    let mut builder = Session::builder().seed(args.seed).cancel(interrupt()).rewrites(match args.rewrites {
+/// A session as the arguments say, whose token Ctrl-C sets; a second Ctrl-C ends the process at once. `None` after a complaint.
+pub fn session(args: &SessionArgs) -> Option<Session> {
+    let machine = machine::profile(args).ok()?.map_or_else(Machine::default, |p| p.machine);
+    let mut builder = Session::builder().seed(args.seed).machine(machine).cancel(interrupt()).rewrites(match args.rewrites {
         Rewrites::Off => Level::Off,
         Rewrites::Strict => Level::Strict,
         Rewrites::Default => Level::Default,
@@ -22,7 +25,7 @@ pub fn session(args: &SessionArgs) -> Session {
     for (name, path) in &args.data {
         builder = builder.data_file(name, path);
     }
-    builder.build()
+    Some(builder.build())
 }
 
 fn interrupt() -> CancelToken {
@@ -90,9 +93,14 @@ pub fn timings(t: &Timings) {
     let mut text = String::new();
     for stage in Stage::ALL {
         let ms = t.of(stage).as_secs_f64() * 1e3;
-        text.push_str(&format!("{:8} {ms:9.2} ms\n", stage.name()));
+        let note = match stage {
+            Stage::Plan => format!("   {} plans made, {} reused", t.planned, t.reused),
+            Stage::Exec => format!("   {} runs, the largest plan holds {}B", t.planned + t.reused, si(t.largest_plan as f64)),
+            _ => String::new(),
+        };
+        text.push_str(&format!("{:8} {ms:9.2} ms{note}\n", stage.name()));
     }
-    text.push_str(&format!("{:8} {:9.2} ms   {} plans made, {} reused\n", "total", t.total().as_secs_f64() * 1e3, t.planned, t.reused));
+    text.push_str(&format!("{:8} {:9.2} ms\n", "total", t.total().as_secs_f64() * 1e3));
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 

@@ -1,5 +1,6 @@
 //! `gradus run`.
 
+use crate::USAGE;
 use crate::args::RunArgs;
 use crate::output;
 use gradus::report::series::Plot;
@@ -15,7 +16,7 @@ pub fn run(args: RunArgs, out: Style, err: Style) -> u8 {
         eprintln!("gradus: the folder `{}` could not be made: {e}", dir.display());
         return 1;
     }
-    let mut session = output::session(&args.session);
+    let Some(mut session) = output::session(&args.session) else { return USAGE };
     let mut code = 0;
     let mut outcomes = Vec::new();
     // With JSON on the standard output nothing else may stand there.

@@ -1,12 +1,13 @@
 //! `gradus test`.
 
+use crate::USAGE;
 use crate::args::TestArgs;
 use crate::output;
 use gradus::report::{self, Style};
 use gradus::{Outcome, Session, Silent, Status};
 
 pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
-    let mut session = output::session(&args.session);
+    let Some(mut session) = output::session(&args.session) else { return USAGE };
     let (mut code, mut passed, mut failed, mut wrong) = (0, 0, 0, 0);
     for path in &args.files {
         let Some(script) = output::open(&mut session, path) else {

@@ -15,6 +15,7 @@ mod kernels;
 mod linalg;
 mod matmul;
 mod order;
+pub mod probe;
 pub mod philox;
 mod real;
 mod reduce;

@@ -5,8 +5,22 @@ use gradus_syntax::ast::Module;
 use gradus_syntax::{Diagnostic, FileId, Span};
 use std::sync::Arc;
 
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The iterations of a solve.
+    Solve,
+    /// What is measured at the answer of a solve.
+    Measure,
+    /// A value that the script asks for.
+    Value,
+}
+
 /// Runs graphs. Implemented by the facade as rewrite → plan → executor, with its cache.
 pub trait Engine {
+    /// Told before a run what it is for, with the source text that asks for it: for records, never for results.
+    fn about(&mut self, _purpose: Purpose, _text: &str) {}
+
     /// The outputs of a graph whose shapes are all known. `inputs` are in parameter order.
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
 

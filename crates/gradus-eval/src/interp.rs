@@ -2,8 +2,8 @@
 
 use crate::env::Env;
 use crate::errors::{from_ir, from_ir_named};
-use crate::host::{Event, Fault, Host};
 use crate::memo::Memo;
+use crate::host::{Event, Fault, Host, Purpose};
 use crate::modules::ModuleScope;
 use crate::tracer::{Region, Tracer};
 use crate::value::{Eval, Num, Stop, Value};
@@ -248,6 +248,7 @@ impl<'h> Interp<'h> {
                 let title = self.text_at(span).unwrap_or("value").lines().next().unwrap_or_default().to_string();
                 self.stage("ir", &title, &graph);
             }
+            self.about(if as_written { Purpose::Measure } else { Purpose::Value }, span);
             let engine = self.host.engine();
             let ran = if as_written { engine.run_as_written(&graph, &inputs) } else { engine.run(&graph, &inputs) };
             let outs = match ran {
@@ -261,6 +262,12 @@ impl<'h> Interp<'h> {
         nums.iter()
             .map(|n| self.known.get(&n.id).cloned().ok_or_else(|| internal("a run gave fewer values than asked for")))
             .collect()
+    }
+
+    /// Tells the engine what the next run is for.
+    pub fn about(&mut self, purpose: Purpose, span: Span) {
+        let text = self.text_at(span).unwrap_or_default().to_string();
+        self.host.engine().about(purpose, &text);
     }
 
     /// The part of the session's graph that computes `targets` from known values, with those values.

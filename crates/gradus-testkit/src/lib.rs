@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod golden;
 pub mod laws;
 pub mod markdown;
+mod mask;
 pub mod scratch;
 pub mod tidy;
 pub mod transcript;

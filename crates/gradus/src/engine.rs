@@ -1,5 +1,6 @@
 //! Running graphs: rewrite, plan, execute, with a cache of what was planned.
 
+use crate::bench::{Purpose, Recorder};
 use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
 use gradus_eval::host::{Engine, Fault, NonFinite};
@@ -32,12 +33,16 @@ pub struct CpuEngine {
     pub texts: Vec<(&'static str, String)>,
     /// Mistakes of the rewriter, which leave a graph as it was.
     pub failures: Vec<String>,
+    /// Keeps what runs, where asked for.
+    pub recorder: Option<Recorder>,
     plans: HashMap<(u128, bool), Entry>,
     clock: u64,
 }
 
 struct Entry {
     executor: Executor,
+    /// What the executor says it holds.
+    bytes: usize,
     used: u64,
 }
 
@@ -51,6 +56,7 @@ impl CpuEngine {
             timings: Timings::default(),
             texts: Vec::new(),
             failures: Vec::new(),
+            recorder: None,
             plans: HashMap::new(),
             clock: 0,
         }
@@ -82,12 +88,11 @@ impl CpuEngine {
 
     /// Drop the plans that were not used for longest.
     fn make_room(&mut self, bytes: usize) {
-        let size = |e: &Entry| e.executor.plan().peak_bytes();
-        let mut total: usize = self.plans.values().map(size).sum::<usize>() + bytes;
+        let mut total: usize = self.plans.values().map(|e| e.bytes).sum::<usize>() + bytes;
         while self.plans.len() >= MOST_PLANS || (total > MOST_BYTES && !self.plans.is_empty()) {
             let Some((&key, _)) = self.plans.iter().min_by_key(|(_, e)| e.used) else { return };
             if let Some(e) = self.plans.remove(&key) {
-                total -= size(&e);
+                total -= e.bytes;
             }
         }
     }
@@ -96,23 +101,39 @@ impl CpuEngine {
         // A plan belongs to a graph and the level it was rewritten at.
         let key = (gradus_ir::structure(graph), level == Level::Off);
         self.clock += 1;
+        let mut compiled = None;
         if self.plans.contains_key(&key) {
             self.timings.reused += 1;
         } else {
+            let spent = |t: &Timings| (t.of(Stage::Rewrite), t.of(Stage::Plan));
+            let before = spent(&self.timings);
             let executor = self.compile(graph, level)?;
-            self.make_room(executor.plan().peak_bytes());
-            self.plans.insert(key, Entry { executor, used: self.clock });
+            let after = spent(&self.timings);
+            compiled = Some((after.0.saturating_sub(before.0), after.1.saturating_sub(before.1)));
+            let bytes = executor.bytes();
+            self.make_room(bytes);
+            self.plans.insert(key, Entry { executor, bytes, used: self.clock });
         }
         let Some(entry) = self.plans.get_mut(&key) else {
             return Err(Fault::Internal("a plan vanished from the cache".into()));
         };
         entry.used = self.clock;
+        self.timings.largest_plan = self.timings.largest_plan.max(entry.bytes);
+        if let Some(r) = &mut self.recorder {
+            r.ran(entry.executor.plan(), inputs, compiled);
+        }
         let control = &self.control;
         self.timings.time(Stage::Exec, |_| entry.executor.run(inputs, control)).map_err(fault)
     }
 }
 
 impl Engine for CpuEngine {
+    fn about(&mut self, purpose: Purpose, text: &str) {
+        if let Some(r) = &mut self.recorder {
+            r.about(purpose, text);
+        }
+    }
+
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
         self.run_at(self.level, graph, inputs)
     }

@@ -87,6 +87,9 @@ impl<'s> SessionHost<'s> {
                 }
             }
             Event::Solved { name, record, .. } => {
+                if let Some(r) = &mut self.engine.recorder {
+                    r.solved(number_of(record, "value"));
+                }
                 self.found.solves.push(Solved { name: name.clone(), record: record.clone() });
             }
             Event::Test { name, passed, diagnostics } => {
@@ -178,6 +181,15 @@ impl Host for SessionHost<'_> {
 
     fn cancelled(&self) -> bool {
         self.options.cancel.is_cancelled()
+    }
+}
+
+/// A number of a record.
+fn number_of(record: &Output, field: &str) -> Option<f64> {
+    let Output::Record(fields) = record else { return None };
+    match fields.iter().find(|(n, _)| &**n == field) {
+        Some((_, Output::Array(a))) => a.as_scalar(),
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! Reads:   scripts, data files, bindings and settings of the embedding application.
 //! Returns: an `Outcome` with every diagnostic and value; nothing is printed unless an `Emit` does it.
 
+pub mod bench;
 mod bindings;
 pub mod data;
 mod emit;

@@ -1,10 +1,11 @@
 //! A session: the texts it has read, its plan cache, and the commands.
 
+use crate::bench::{self, Recorded, Recorder};
 use crate::data::Reader;
 use crate::emit::Emit;
 use crate::engine::CpuEngine;
 use crate::options::{Binding, CancelToken, Limits, Options};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Status};
 use crate::pipeline::{self, Command};
 use crate::rewriting::Level;
 use crate::sources::Sources;
@@ -146,6 +147,41 @@ impl Session {
     /// Like `run`, with `Event::Stage` for each artifact of the stages named (`ir`, `grad`, `rewrite`, `plan`, `types`).
     pub fn explain(&mut self, script: FileId, stages: &[&str], emit: &mut dyn Emit) -> Outcome {
         self.command(Command::Explain(stages.iter().map(|s| s.to_string()).collect()), script, emit)
+    }
+
+    /// Run the script once, keeping each computation with its inputs, so that it can be run again apart from the script.
+    pub fn record(&mut self, script: FileId, emit: &mut dyn Emit) -> (Outcome, Vec<Recorded>) {
+        self.engine.recorder = Some(Recorder::default());
+        let outcome = self.command(Command::Run, script, emit);
+        let recorder = self.engine.recorder.take().unwrap_or_default();
+        (outcome, recorder.items)
+    }
+
+    /// Run the script once, then measure each of its computations that the settings ask for. Where the script fails, or a
+    /// measurement is interrupted, the outcome says so and the list ends there.
+    pub fn bench(&mut self, script: FileId, settings: &bench::Settings, emit: &mut dyn Emit) -> bench::Report {
+        let (mut outcome, recorded) = self.record(script, emit);
+        let mut items = Vec::new();
+        if outcome.status != Status::Done {
+            return bench::Report { outcome, items };
+        }
+        let wanted = |r: &&Recorded| {
+            (settings.measures || r.purpose != bench::Purpose::Measure)
+                // Numbers that are known while planning leave nothing to run.
+                && r.plan.instructions() > 0
+                && settings.filter.as_ref().is_none_or(|f| r.title.contains(f.as_str()))
+        };
+        for r in recorded.iter().filter(wanted) {
+            match bench::measure(r, settings, &self.engine.control) {
+                Ok(item) => items.push(item),
+                // It ran before: only someone from outside can end it.
+                Err(_) => {
+                    outcome.status = Status::Interrupted;
+                    break;
+                }
+            }
+        }
+        bench::Report { outcome, items }
     }
 
     /// The script in the standard layout, or its syntax errors.

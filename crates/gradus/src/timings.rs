@@ -49,6 +49,8 @@ pub struct Timings {
     /// Graphs that got a new plan, and graphs whose plan was there already.
     pub planned: usize,
     pub reused: usize,
+    /// Bytes that the largest plan that ran holds besides its inputs and outputs, by its own statement.
+    pub largest_plan: usize,
 }
 
 impl Timings {

@@ -4,7 +4,7 @@ use super::decompose::Split;
 use super::driver::{Request, Runner, status_word};
 use super::method::{Ran, Task, code};
 use super::problem::Problem;
-use crate::host::Event;
+use crate::host::{Event, Purpose};
 use crate::interp::{Interp, span_of};
 use crate::value::{Eval, Fields, Num, Stop, TermKind, Value};
 use super::facts::SolveFacts;
@@ -277,6 +277,7 @@ impl Interp<'_> {
         }
         let (graph, inputs) = self.closed_graph(&ids)?;
         self.stage("ir", "solve", &graph);
+        self.about(Purpose::Solve, span);
         let outs = match self.host.engine().run(&graph, &inputs) {
             Ok(o) => o,
             Err(f) => return Err(self.fault(f)),

@@ -5,9 +5,9 @@ use crate::sources::Sources;
 use gradus_eval::Output;
 use gradus_ir::{Array, DType};
 use gradus_syntax::{Diagnostic, Severity, Span};
-use serde_json::{Map, json};
+use serde_json::Map;
 
-pub use serde_json::Value;
+pub use serde_json::{Value, json};
 
 /// Everything a command found out about one script. Of values printed under one name the last is kept.
 pub fn outcome(script: &str, o: &Outcome, sources: &Sources, seed: u64) -> Value {

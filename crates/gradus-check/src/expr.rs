@@ -127,14 +127,14 @@ impl<'a> Walker<'a> {
             ExprKind::Find(f) => self.scoped(|w| {
                 w.unknowns(&f.unknowns);
                 w.expr(&f.operator);
-                w.clauses(&f.clauses);
+                w.iteration(&f.clauses);
             }),
             ExprKind::Fix(f) => {
                 self.expr(&f.init);
                 self.scoped(|w| {
                     w.define_pattern(&f.unknown, What::Unknown, None);
                     w.expr(&f.body);
-                    w.clauses(&f.clauses);
+                    w.iteration(&f.clauses);
                 });
             }
             ExprKind::Expect(x) => {
@@ -253,6 +253,21 @@ impl<'a> Walker<'a> {
     /// `by …` and `diff …` of a binder.
     fn clauses(&mut self, clauses: &'a Clauses) {
         clauses.by.iter().for_each(|e| self.expr(e));
+        self.derivative(clauses);
+    }
+
+    /// The same of `find` and `fix`, whose iterations are functions with their first arguments left out.
+    fn iteration(&mut self, clauses: &'a Clauses) {
+        if let Some(e) = &clauses.by {
+            match &*e.kind {
+                ExprKind::Call(callee, args) => self.call(e, callee, args, true),
+                _ => self.expr(e),
+            }
+        }
+        self.derivative(clauses);
+    }
+
+    fn derivative(&mut self, clauses: &'a Clauses) {
         if let Some(diff) = &clauses.diff {
             self.scopes.push();
             self.define_implicit(DERIVATIVES);
@@ -284,7 +299,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// `implicit(cg(steps = 20))`: solvers of a `diff` clause are words of their own, even where a function is called so.
+    /// `implicit(cg(steps = 20))`: a solver of a `diff` clause leaves the operator and the right-hand side out.
     fn strategy(&mut self, e: &'a Expr) {
         match &*e.kind {
             ExprKind::Call(callee, args) if matches!(*callee.kind, ExprKind::Name(_)) => {

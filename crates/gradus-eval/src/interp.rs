@@ -255,6 +255,12 @@ impl<'h> Interp<'h> {
                 Ok(outs) => outs,
                 Err(fault) => return Err(self.fault(fault)),
             };
+            // A check that failed is told; NaN for any other reason is a value like others.
+            if outs.iter().any(|a| a.data.iter().any(|v| v.is_nan()))
+                && let Some(stop) = self.failed_check(&graph, &inputs)
+            {
+                return Err(stop);
+            }
             for (id, a) in missing.iter().zip(outs) {
                 self.known.insert(*id, a);
             }

@@ -52,7 +52,7 @@ impl Interp<'_> {
     pub fn stage(&mut self, stage: &'static str, title: &str, g: &Graph) {
         // A check traces the same graphs with symbolic sizes; they are shown once, as they are run.
         if self.options.stages && self.mode == Mode::Run {
-            self.host.emit(Event::Stage { stage, title: title.to_string(), text: g.to_string() });
+            self.host.emit(Event::Stage { stage, title: title.to_string(), text: g.brief().to_string() });
         }
     }
 

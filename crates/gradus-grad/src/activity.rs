@@ -86,6 +86,13 @@ pub(crate) fn activity(g: &Graph, params: &[bool]) -> Activity {
         let some = inputs.contains(&true);
         let mut of: Vec<bool> = match &node.op {
             Op::Param(k) => vec![params.get(*k as usize).copied().unwrap_or(false)],
+            // The equation decides, not how it was solved.
+            Op::Implicit(i) => {
+                let some = inputs.get(i.values..).is_some_and(|c| c.contains(&true));
+                vec![some; node.tys.len()]
+            }
+            Op::Stationary => vec![false],
+            Op::Check(_) => vec![inputs.first().copied().unwrap_or(false)],
             Op::Get(k) => vec![node.inputs.first().is_some_and(|i| act.of(*i, *k as usize))],
             _ if !some || is_flat(&node.op) => vec![false; node.tys.len()],
             Op::Loop(l) => {
@@ -156,6 +163,9 @@ pub(crate) fn reached(g: &Graph, outputs: &[bool]) -> Vec<bool> {
         match &node.op {
             Op::Param(_) => need[id.index()] = of,
             Op::Get(k) => mark(0, *k as usize),
+            Op::Implicit(i) => (i.values..node.inputs.len()).for_each(|k| mark(k, 0)),
+            Op::Stationary => {}
+            Op::Check(_) => mark(0, 0),
             op if is_flat(op) => {}
             Op::Loop(l) => {
                 let carries = carried_back(l, &of[1..=l.carries], &of[l.carries + 1..]);

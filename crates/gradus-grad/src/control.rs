@@ -10,10 +10,10 @@ pub(crate) use forward::push_loop;
 
 use crate::delta::Delta;
 
-fn flags(ts: &[Option<Delta>]) -> Vec<bool> {
+pub(crate) fn flags(ts: &[Option<Delta>]) -> Vec<bool> {
     ts.iter().map(Option::is_some).collect()
 }
 
-fn some_masked(ts: &[Option<Delta>]) -> bool {
+pub(crate) fn some_masked(ts: &[Option<Delta>]) -> bool {
     ts.iter().flatten().any(|d| d.masked)
 }

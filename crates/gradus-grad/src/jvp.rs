@@ -4,7 +4,7 @@ use crate::activity::is_flat;
 use crate::control;
 use crate::delta::Delta;
 use crate::error::{GradError, GradResult, internal};
-use crate::{elementwise, linalg, linear, reduce};
+use crate::{elementwise, implicit, linalg, linear, reduce};
 use gradus_ir::build::Build;
 use gradus_ir::{Cumulative, Graph, Node, NodeId, Op, ReduceOp, Ty};
 
@@ -90,6 +90,9 @@ fn push_node(g: &mut Graph, node: &Node, places: &[Option<Place>]) -> GradResult
         match &node.op {
             Op::Loop(l) => return control::push_loop(b, l, &xs, &ts),
             Op::Cond { then, other } => return control::push_cond(b, then, other, &xs, &ts),
+            Op::Implicit(i) => return implicit::push(b, i, &xs, &ts),
+            // From now on the operand itself is read.
+            Op::Stationary => return Ok(Place { values: xs, tangents: vec![None] }),
             _ => {}
         }
     }
@@ -122,6 +125,10 @@ pub(crate) fn tangents(
         Op::NoGrad(what) => {
             return Err(GradError::NotDifferentiable { what: what.to_string(), origin: node.origin });
         }
+        Op::Check(_) => match ts.first().copied().flatten() {
+            Some(t) => one(Some(t.with(b.op(op.clone(), &[t.id, xs[1]])?))),
+            None => one(None),
+        },
         Op::Unary(_) | Op::Binary(_) | Op::Select => one(elementwise::push(b, op, xs, y, ts)?),
         _ if linear::is_linear(op) => one(linear::push(b, op, xs, ts)?),
         Op::Solve { .. } | Op::TriangularSolve { .. } => linalg::push(b, op, xs, ys, ts)?,

@@ -20,6 +20,11 @@
 //! * `det` has no finite gradient at a singular matrix.
 //! * Zeros in the tangents or cotangents that the caller gives are ordinary numbers: times an infinite derivative, NaN.
 //!
+//! # Solutions
+//!
+//! The derivative of a solution of an equation comes from the equation (`implicit`), not from how it was found. A value at a
+//! point where its expression is stationary (an optimal value) has the derivative of the expression at that fixed point.
+//!
 //! # Loops
 //!
 //! The reverse of a loop keeps the carries that it reads, at the start of each step: memory is the bound on the number
@@ -30,6 +35,7 @@ mod control;
 mod delta;
 mod elementwise;
 mod error;
+mod implicit;
 mod jvp;
 mod linalg;
 mod linear;

@@ -5,7 +5,7 @@ use crate::control;
 use crate::delta::{Delta, guard_whole, plus, zeros};
 use crate::error::{GradError, GradResult, internal};
 use crate::jvp::{outputs, tangents};
-use crate::{elementwise, linalg, linear, reduce};
+use crate::{elementwise, implicit, linalg, linear, reduce};
 use gradus_ir::build::Build;
 use gradus_ir::{Graph, Node, NodeId, Op, ReduceOp, Ty};
 
@@ -55,6 +55,12 @@ fn pull_seeded(region: &Graph, active: &[bool], seeds: &[Option<bool>], unit: bo
         }
     }
     let map = g.inline_all(region, &args)?;
+    // A stationary point that the derivative passes by is read as itself from now on.
+    let passed: Vec<NodeId> = region
+        .nodes()
+        .filter(|(_, n)| matches!(n.op, Op::Stationary) && n.inputs.iter().any(|i| act.operand(*i)))
+        .filter_map(|(id, _)| map.get(id.index()).copied().flatten())
+        .collect();
     let values: Vec<NodeId> = region.outputs.iter().map(|o| mapped(&map, *o)).collect::<GradResult<_>>()?;
     let mut run = Reverse { cts: vec![Vec::new(); region.len()], replaced: Vec::new(), region, act, map };
     for (o, d) in incoming {
@@ -75,15 +81,16 @@ fn pull_seeded(region: &Graph, active: &[bool], seeds: &[Option<bool>], unit: bo
         cotangents.push(ct.map(|d| d.masked));
     }
     g.outputs = outs;
-    Ok(Pulled { graph: settle(&g, &run.replaced)?, cotangents })
+    Ok(Pulled { graph: settle(&g, &run.replaced, &passed)?, cotangents })
 }
 
 fn mapped(map: &[Option<NodeId>], id: NodeId) -> GradResult<NodeId> {
     map.get(id.index()).copied().flatten().ok_or_else(|| internal(format!("node %{} was not copied", id.0)))
 }
 
-/// A copy of what the outputs need, with some loops replaced by ones that also keep their history.
-fn settle(g: &Graph, replaced: &[(NodeId, Op)]) -> GradResult<Graph> {
+/// A copy of what the outputs need, with some loops replaced by ones that also keep their history, and without the marks that
+/// were passed by.
+fn settle(g: &Graph, replaced: &[(NodeId, Op)], passed: &[NodeId]) -> GradResult<Graph> {
     let live = g.live();
     let mut out = Graph::new();
     let mut map: Vec<Option<NodeId>> = vec![None; g.len()];
@@ -92,6 +99,10 @@ fn settle(g: &Graph, replaced: &[(NodeId, Op)]) -> GradResult<Graph> {
     }
     for (id, node) in g.nodes() {
         if !live[id.index()] || map[id.index()].is_some() {
+            continue;
+        }
+        if passed.contains(&id) {
+            map[id.index()] = Some(mapped(&map, node.inputs[0])?);
             continue;
         }
         let op = replaced.iter().find(|(k, _)| *k == id).map_or(&node.op, |(_, op)| op);
@@ -140,6 +151,11 @@ impl Reverse<'_> {
             Op::NoGrad(what) => {
                 return Err(GradError::NotDifferentiable { what: what.to_string(), origin: node.origin });
             }
+            Op::Check(_) => {
+                let d = single()?;
+                vec![Some(d.with(b.op(op.clone(), &[d.id, xs[1]])?)), None]
+            }
+            Op::Implicit(i) => implicit::pull(b, i, &xs, y, &cts, &want)?,
             Op::Unary(_) | Op::Binary(_) | Op::Select => elementwise::pull(b, op, &xs, y, single()?, &want)?,
             _ if linear::is_linear(op) => linear::pull(b, op, &xs, single()?, &want)?,
             Op::Reduce(r, axes) if *r != ReduceOp::Sum => vec![reduce::pull(b, *r, axes, xs[0], y, single()?)?],

@@ -2,7 +2,7 @@
 
 use crate::dim::Dim;
 use crate::error::{IrError, IrResult};
-use crate::op::{BinaryOp, Loop, Op, ReduceOp, Trip, UnaryOp};
+use crate::op::{BinaryOp, Implicit, Loop, Op, ReduceOp, Trip, UnaryOp};
 use crate::ty::{DType, Shape, Ty};
 use smallvec::{SmallVec, smallvec};
 
@@ -319,6 +319,16 @@ pub fn infer(op: &Op, inputs: &[&[Ty]]) -> IrResult<Types> {
                 })
                 .collect()
         }
+        Op::Implicit(i) => implicit_types(i, inputs),
+        Op::Stationary => {
+            arity(1)?;
+            one(arg(0)?.clone())
+        }
+        Op::Check(_) => {
+            arity(2)?;
+            scalar(name, 1, arg(1)?)?;
+            one(Ty::real(arg(0)?.shape.clone()))
+        }
         Op::Get(k) => {
             let tys = inputs.first().copied().unwrap_or_default();
             match tys.get(*k as usize) {
@@ -513,6 +523,26 @@ fn region_params(op: &'static str, g: &crate::graph::Graph, given: &[&[Ty]]) -> 
         }
     }
     Ok(())
+}
+
+fn implicit_types(i: &Implicit, inputs: &[&[Ty]]) -> IrResult<Types> {
+    if i.values == 0 || inputs.len() < i.values {
+        return Err(IrError::Internal("implicit: too few inputs".into()));
+    }
+    let tys: Types = inputs[..i.values].iter().filter_map(|t| t.first().cloned()).collect();
+    if let Some((k, t)) = tys.iter().enumerate().find(|(_, t)| t.dtype != DType::Real) {
+        return Err(operand("implicit", k, t, "a real array"));
+    }
+    region_params("implicit residual", &i.residual, inputs)?;
+    let given: Vec<&[Ty]> = inputs[..i.values].iter().chain(inputs).copied().collect();
+    region_params("implicit forward solve", &i.forward, &given)?;
+    region_params("implicit adjoint solve", &i.adjoint, &given)?;
+    for region in [&i.residual, &i.forward, &i.adjoint] {
+        if output_types(region).as_slice() != tys.as_slice() {
+            return Err(IrError::Internal("implicit: a region's results do not have the types of the solution".into()));
+        }
+    }
+    Ok(tys)
 }
 
 fn loop_types(l: &Loop, inputs: &[&[Ty]]) -> IrResult<Types> {

@@ -27,7 +27,7 @@ pub use array::Array;
 pub use dim::Dim;
 pub use error::{IrError, IrResult};
 pub use graph::{Graph, Node, NodeId, Origin};
-pub use op::{BinaryOp, Cumulative, F64, Loop, Op, ReduceOp, Trip, UnaryOp};
+pub use op::{BinaryOp, Cumulative, F64, Implicit, Loop, Op, ReduceOp, Trip, UnaryOp};
 pub use parse::{ParseError, parse};
 pub use precision::Precision;
 pub use structure::structure;

@@ -143,6 +143,25 @@ pub struct Loop {
     pub label: Arc<str>,
 }
 
+/// A solution together with the equation that defines it, so that its derivative is that of the implicit function.
+///
+/// Inputs:   `values` arrays that solve the equation, then captured values. Outputs: the solution, unchanged.
+/// Residual: parameters `[values.., captures..]`, one output for each value, of its shape; zero at the solution.
+/// Forward:  parameters `[right-hand sides.., values.., captures..]`; outputs the u with `(d residual / d values) u = right-hand side`.
+/// Adjoint:  the same with the transposed derivative.
+///
+/// Nothing is differentiated through how the solution was found. Derivatives of derivatives are right as well: a tangent is
+/// itself the solution of an equation that is linear.
+#[derive(Clone, Debug)]
+pub struct Implicit {
+    pub values: usize,
+    pub residual: Arc<Graph>,
+    pub forward: Arc<Graph>,
+    pub adjoint: Arc<Graph>,
+    /// What was solved, for reports: `argmin`, `find`, `fix`.
+    pub label: Arc<str>,
+}
+
 /// One operation. Scalars, vectors and matrices use the same ops.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -240,6 +259,12 @@ pub enum Op {
     Cond { then: Arc<Graph>, other: Arc<Graph> },
     /// The k-th output of an op with several.
     Get(u32),
+    Implicit(Box<Implicit>),
+    /// The identity at a point where the rest of the expression is stationary: the first derivative passes it by as zero, and
+    /// reads the operand itself, so that later derivatives are complete.
+    Stationary,
+    /// `(value, ok)`, `ok` one bool: the value where it holds, NaN where not. The text says what did not hold.
+    Check(Arc<str>),
     /// The identity; asking for its derivative is an error that names the construct.
     NoGrad(Arc<str>),
     /// `(anything)`: seconds since the run began; depends on its operand so that it is read again each step.
@@ -299,17 +324,21 @@ impl Op {
             Op::Permutation(_) => "permutation",
             Op::Loop(_) => "loop",
             Op::Cond { .. } => "cond",
+            Op::Implicit(_) => "implicit",
+            Op::Stationary => "stationary",
+            Op::Check(_) => "check",
             Op::Get(_) => "get",
             Op::NoGrad(_) => "no_grad",
             Op::Clock => "clock",
         }
     }
 
-    /// Regions, in the order cond, body / then, other.
+    /// Regions, in the order cond, body / then, other / residual, forward, adjoint.
     pub fn regions(&self) -> Vec<&Arc<Graph>> {
         match self {
             Op::Loop(l) => l.cond.iter().chain(std::iter::once(&l.body)).collect(),
             Op::Cond { then, other } => vec![then, other],
+            Op::Implicit(i) => vec![&i.residual, &i.forward, &i.adjoint],
             _ => Vec::new(),
         }
     }
@@ -376,6 +405,8 @@ impl PartialEq for Op {
                     }
             }
             (Cond { then: a, other: b }, Cond { then: c, other: d }) => same(a, c) && same(b, d),
+            (Implicit(a), Implicit(b)) => a.values == b.values && same(&a.residual, &b.residual) && same(&a.forward, &b.forward),
+            (Check(a), Check(b)) => a == b,
             (Clock, Clock) => false,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
@@ -406,6 +437,7 @@ impl std::hash::Hash for Op {
             TriangularSolve { lower, transposed } => (lower, transposed).hash(h),
             Loop(l) => (Arc::as_ptr(&l.body) as usize).hash(h),
             Cond { then, .. } => (Arc::as_ptr(then) as usize).hash(h),
+            Implicit(i) => (Arc::as_ptr(&i.residual) as usize).hash(h),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::dim::Dim;
 use crate::graph::{Graph, NodeId, Origin};
-use crate::op::{BinaryOp, Cumulative, F64, Loop, Op, ReduceOp, Trip, UnaryOp};
+use crate::op::{BinaryOp, Cumulative, F64, Implicit, Loop, Op, ReduceOp, Trip, UnaryOp};
 use crate::ty::{DType, Shape, Ty};
 use std::sync::Arc;
 
@@ -234,6 +234,14 @@ impl<'t> Parser<'t> {
                 let then = self.region("then", depth)?;
                 Op::Cond { then, other: self.region("else", depth)? }
             }
+            None if name == "implicit" => {
+                let values = self.attribute(&a, "values", |v| v.parse::<usize>().ok())?;
+                let label = self.attribute(&a, "label", unquote)?.into();
+                let residual = self.region("residual", depth)?;
+                let forward = self.region("forward", depth)?;
+                let adjoint = self.region("adjoint", depth)?;
+                Op::Implicit(Box::new(Implicit { values, residual, forward, adjoint, label }))
+            }
             None => return self.fail(format!("there is no op `{name}`")),
         };
         Ok((op, inputs))
@@ -317,6 +325,8 @@ impl<'t> Parser<'t> {
             "normal" => Op::Normal(ty.shape.clone()),
             "permutation" => Op::Permutation(first()),
             "get" => Op::Get(self.attribute(a, "index", |v| v.parse().ok())?),
+            "stationary" => Op::Stationary,
+            "check" => Op::Check(self.attribute(a, "label", unquote)?.into()),
             "no_grad" => Op::NoGrad(self.attribute(a, "label", unquote)?.into()),
             "clock" => Op::Clock,
             _ => return Ok(None),

@@ -1,8 +1,10 @@
 //! Moving nodes between graphs: inlining a region, copying what some outputs need.
 
+use crate::build::Build;
 use crate::error::{IrError, IrResult};
 use crate::graph::{Graph, NodeId, Origin};
-use crate::op::Op;
+use crate::op::{Op, UnaryOp};
+use std::sync::Arc;
 use smallvec::SmallVec;
 
 impl Graph {
@@ -84,6 +86,56 @@ impl Graph {
         Ok(g)
     }
 
+    /// The graph without what only derivatives need: solutions without their equations, no marks, checks as selections. For after
+    /// the last derivative.
+    pub fn settled(&self) -> IrResult<Graph> {
+        let live = self.live();
+        let mut g = Graph::new();
+        let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
+        for p in self.params() {
+            map[p.index()] = Some(g.param(self.ty(*p).clone(), self.node(*p).origin));
+        }
+        for (id, node) in self.nodes() {
+            if !live[id.index()] || map[id.index()].is_some() {
+                continue;
+            }
+            let first = node.inputs.first().copied();
+            map[id.index()] = match (&node.op, first) {
+                (Op::NoGrad(_) | Op::Stationary | Op::Unary(UnaryOp::StopGrad), Some(a)) => Some(mapped(&map, a)?),
+                // With several values its outputs are picked below.
+                (Op::Implicit(i), Some(a)) if i.values == 1 => Some(mapped(&map, a)?),
+                (Op::Implicit(_), _) => None,
+                (Op::Check(_), Some(a)) => {
+                    let ok = node.inputs.get(1).copied().unwrap_or(a);
+                    // A NaN made from finite numbers, which the search for the first one finds.
+                    let b = &mut Build::new(&mut g, node.origin);
+                    let (good, bad) = (b.real(1.0)?, b.real(-1.0)?);
+                    let sign = b.select(mapped(&map, ok)?, good, bad)?;
+                    let factor = b.sqrt(sign)?;
+                    Some(b.mul(mapped(&map, a)?, factor)?)
+                }
+                (Op::Get(k), Some(a)) if matches!(self.node(a).op, Op::Implicit(_)) => {
+                    let value = self.node(a).inputs.get(*k as usize).copied();
+                    Some(mapped(&map, value.unwrap_or(a))?)
+                }
+                _ => {
+                    let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<Vec<_>>>()?;
+                    Some(g.add(settled_op(&node.op)?, &inputs, node.origin)?)
+                }
+            };
+        }
+        g.outputs = self.outputs.iter().map(|o| mapped(&map, *o)).collect::<IrResult<_>>()?;
+        Ok(g)
+    }
+
+    /// Is there anything here, at any depth, that `settled` would change?
+    pub fn has_marks(&self) -> bool {
+        self.nodes().any(|(_, n)| {
+            matches!(n.op, Op::NoGrad(_) | Op::Stationary | Op::Check(_) | Op::Implicit(_) | Op::Unary(UnaryOp::StopGrad))
+                || n.op.regions().iter().any(|r| r.has_marks())
+        })
+    }
+
     /// The subgraph that computes `targets` from the nodes at which `is_input` holds (and from its own parameters):
     /// the new graph, and for each of its parameters the node here that feeds it.
     pub fn extract(
@@ -112,6 +164,22 @@ impl Graph {
         g.outputs = targets.iter().map(|t| mapped(&map, *t)).collect::<IrResult<_>>()?;
         Ok((g, feeds))
     }
+}
+
+fn settled_op(op: &Op) -> IrResult<Op> {
+    let region = |g: &Arc<Graph>| -> IrResult<Arc<Graph>> {
+        if g.has_marks() { Ok(Arc::new(g.settled()?)) } else { Ok(g.clone()) }
+    };
+    Ok(match op {
+        Op::Loop(l) => {
+            let mut l = l.clone();
+            l.body = region(&l.body)?;
+            l.cond = l.cond.as_ref().map(region).transpose()?;
+            Op::Loop(l)
+        }
+        Op::Cond { then, other } => Op::Cond { then: region(then)?, other: region(other)? },
+        other => other.clone(),
+    })
 }
 
 fn mapped(map: &[Option<NodeId>], id: NodeId) -> IrResult<NodeId> {

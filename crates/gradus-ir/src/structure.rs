@@ -131,10 +131,15 @@ impl Walk {
             Op::Sort { axis, descending } | Op::ArgSort { axis, descending } => (axis, descending).hash(h),
             Op::TriangularSolve { lower, transposed } => (lower, transposed).hash(h),
             Op::Solve { transposed } => transposed.hash(h),
-            Op::NoGrad(what) => what.hash(h),
+            Op::NoGrad(what) | Op::Check(what) => what.hash(h),
+            Op::Implicit(i) => {
+                (i.values, &i.label).hash(h);
+                (self.region(&i.residual), self.region(&i.forward), self.region(&i.adjoint)).hash(h);
+            }
             Op::Loop(l) => self.looped(l, h),
             Op::Cond { then, other } => (self.region(then), self.region(other)).hash(h),
             Op::Select
+            | Op::Stationary
             | Op::MatMul
             | Op::Diagonal
             | Op::DiagMatrix

@@ -102,6 +102,15 @@ impl Printer {
                 region("then", then)?;
                 region("else", other)
             }
+            Op::Implicit(i) => {
+                region("residual", &i.residual)?;
+                // How the linear systems are solved is long, and never read by people.
+                if self.brief {
+                    return Ok(());
+                }
+                region("forward", &i.forward)?;
+                region("adjoint", &i.adjoint)
+            }
             _ => Ok(()),
         }
     }
@@ -139,7 +148,12 @@ impl Printer {
                 f.write_char('}')
             }
             Op::Get(k) => write!(f, "{{index={k}}}"),
-            Op::NoGrad(label) => {
+            Op::Implicit(i) => {
+                write!(f, "{{values={}, label=", i.values)?;
+                quote(f, &i.label)?;
+                f.write_char('}')
+            }
+            Op::NoGrad(label) | Op::Check(label) => {
                 write!(f, "{{label=")?;
                 quote(f, label)?;
                 f.write_char('}')

@@ -7,6 +7,7 @@ use gradus_eval::host::{Engine, Fault, NonFinite};
 use gradus_ir::{Array, Graph};
 use gradus_rewrite::Machine;
 use crate::rewriting::Level;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -98,6 +99,7 @@ impl CpuEngine {
     }
 
     fn run_at(&mut self, level: Level, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+        let graph = &*settled(graph)?;
         // A plan belongs to a graph and the level it was rewritten at.
         let key = (gradus_ir::structure(graph), level == Level::Off);
         self.clock += 1;
@@ -147,13 +149,21 @@ impl Engine for CpuEngine {
     }
 
     fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite> {
-        let plan = gradus_plan::plan_with(graph, gradus_plan::Options::TRACE).ok()?;
+        let plan = gradus_plan::plan_with(&*settled(graph).ok()?, gradus_plan::Options::TRACE).ok()?;
         let control = Control { trap_nonfinite: true, ..self.control.clone() };
         match Executor::new(Arc::new(plan)).run(inputs, &control) {
             Err(gradus_cpu::Fault::NonFinite { origin, op, value, steps }) => Some(NonFinite { origin, op, value, steps }),
             _ => None,
         }
     }
+}
+
+/// What runs: all derivatives are taken, so what stands for them only is left out.
+fn settled(graph: &Graph) -> Result<Cow<'_, Graph>, Fault> {
+    if !graph.has_marks() {
+        return Ok(Cow::Borrowed(graph));
+    }
+    graph.settled().map(Cow::Owned).map_err(|e| Fault::Internal(e.to_string()))
 }
 
 fn fault(f: gradus_cpu::Fault) -> Fault {

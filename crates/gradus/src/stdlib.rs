@@ -8,6 +8,8 @@ macro_rules! modules {
 
 /// Module names as `use` says them (a folder's modules with `/`), and their texts.
 pub const MODULES: &[(&str, &str)] = modules![
+    "fixed_points",
+    "krylov",
     "linalg",
     "methods/augmented_lagrangian",
     "methods/coordinate",
@@ -33,6 +35,8 @@ pub const PRELUDE: &[&str] = &[
     "schedules",
     "stops",
     "linalg",
+    "krylov",
+    "fixed_points",
     "stats",
     "methods/line_search",
     "methods/gradient",

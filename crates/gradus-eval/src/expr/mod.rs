@@ -90,10 +90,7 @@ impl Interp<'_> {
             ExprKind::Scan { var, over, state, init, body } => self.eval_scan(var, over, state, init, body, env, e.span),
             ExprKind::Optimize(o) => self.eval_optimize(o, env, e.span),
             ExprKind::Find(f) => self.eval_find(f, env, e.span),
-            ExprKind::Fix(_) => Err(Diagnostic::error("E5002", e.span, "`fix` is not in this release")
-                .at("a fixed point")
-                .help("iterate with `while … from x = x0 upto n { … }`")
-                .into()),
+            ExprKind::Fix(f) => self.eval_fix(f, env, e.span),
             ExprKind::Expect(x) => self.eval_expect(x, env, e.span),
             ExprKind::Solve(s) => self.eval_solve(s, env, e.span, None),
             ExprKind::Budget(name, _, _) => Err(Diagnostic::error(

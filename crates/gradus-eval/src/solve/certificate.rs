@@ -59,6 +59,31 @@ impl Interp<'_> {
         self.norm_tree(&d, span)
     }
 
+    /// The sum of multipliers times constraints at `x`.
+    pub fn weighted_constraints(&mut self, p: &Problem, x: &Value, dual: &Value, span: Span) -> Eval<Num> {
+        let r = self.residuals(p, x)?;
+        let mut total = self.real(0.0)?;
+        for (side, fields) in [("eq", r.eq), ("ineq", r.ineq)] {
+            let Some(d) = dual.field(side) else { continue };
+            let prod = self.arith(BinaryOp::Mul, &Value::record(fields), d, span, span, span)?;
+            let sum = self.sum_tree(&prod, span)?;
+            total = self.bin(BinaryOp::Add, total, sum, span)?;
+        }
+        Ok(total)
+    }
+
+    /// The Lagrangian of a problem without its proximal part, as a function of the unknown.
+    pub fn lagrangian(&self, smooth: &RegionFn, p: &Arc<Problem>, dual: &Value) -> Value {
+        let (smooth, p, dual) = (smooth.clone(), p.clone(), dual.clone());
+        Value::native("lagrangian", move |s, args, span| {
+            let x = s.one_arg(args, "the lagrangian", span)?;
+            let f = s.apply_region(&smooth, &x, span)?;
+            let f = s.num(&f, span)?;
+            let share = s.weighted_constraints(&p, &x, &dual, span)?;
+            Ok(Value::Num(s.bin(BinaryOp::Add, f, share, span)?))
+        })
+    }
+
     /// The residual of the conditions of Karush, Kuhn and Tucker with the multipliers `dual`: the natural residual of the
     /// Lagrangian over the set, the violations, and the products of multipliers and slacks; the largest of them.
     pub fn kkt_at(
@@ -69,22 +94,7 @@ impl Interp<'_> {
         dual: &Value,
         span: Span,
     ) -> Eval<Num> {
-        let constraints = self.constraint_function(p);
-        let smooth = task.smooth.clone();
-        let d = dual.clone();
-        let lagrangian = Value::native("lagrangian", move |s, args, span| {
-            let x = s.one_arg(args, "the lagrangian", span)?;
-            let f = s.apply_region(&smooth, &x, span)?;
-            let mut total = s.num(&f, span)?;
-            let r = s.call_values(&constraints, &[x], span)?;
-            for side in ["eq", "ineq"] {
-                let (Some(a), Some(b)) = (r.field(side), d.field(side)) else { continue };
-                let prod = s.arith(BinaryOp::Mul, a, b, span, span, span)?;
-                let sum = s.sum_tree(&prod, span)?;
-                total = s.bin(BinaryOp::Add, total, sum, span)?;
-            }
-            Ok(Value::Num(total))
-        });
+        let lagrangian = self.lagrangian(&task.smooth, p, dual);
         let (_, g) = self.value_and_gradient(&lagrangian, std::slice::from_ref(x), 0, span)?;
         let step = if task.prox.is_zero() {
             self.norm_tree(&g, span)?

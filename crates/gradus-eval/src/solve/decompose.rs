@@ -458,7 +458,7 @@ fn value_nums(v: &Value, out: &mut Vec<Num>) {
     }
 }
 
-fn set_nums(s: &SetValue, out: &mut Vec<Num>) {
+pub(crate) fn set_nums(s: &SetValue, out: &mut Vec<Num>) {
     match &s.kind {
         SetKind::Declared { args, .. } => args.iter().for_each(|(_, v)| value_nums(v, out)),
         SetKind::Interval(a, b) => {

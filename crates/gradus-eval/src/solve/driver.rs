@@ -131,27 +131,6 @@ impl Interp<'_> {
         self.abstract_record(r, &fin, &split)
     }
 
-    /// An inner solve: its record has numbers only, and no derivative in this release.
-    pub fn inner_solve(&mut self, problem: &Arc<Problem>, env: &Env, span: Span) -> Eval<Value> {
-        let mut stages = Vec::new();
-        if let Some(by) = &problem.by {
-            stages.push((self.eval(by, env)?, by.span));
-        }
-        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: false, span };
-        let (fin, split) = self.run_stages(&r)?;
-        let record = self.abstract_record(&r, &fin, &split)?;
-        let Value::Record(fields) = &record else { return Ok(record) };
-        let mut out = Vec::new();
-        for (n, v) in fields.iter() {
-            let v = match v {
-                Value::Str(_) => v.clone(),
-                v => self.map_tree(v, span, &mut |s, n| s.emit(Op::NoGrad(Arc::from("a nested `min`/`argmin`")), &[n], span))?,
-            };
-            out.push((n.clone(), v));
-        }
-        Ok(Value::record(out))
-    }
-
     /// Where the iterations begin: given, made by the unknown's type, or zero; moved into the set.
     fn starting_point(&mut self, r: &Request) -> Eval<Value> {
         let p = &r.problem;
@@ -220,7 +199,7 @@ impl Interp<'_> {
         }
     }
 
-    fn run_stages(&mut self, r: &Request) -> Eval<(Finished, Split)> {
+    pub(crate) fn run_stages(&mut self, r: &Request) -> Eval<(Finished, Split)> {
         let p = r.problem.clone();
         let split = self.split(&p)?;
         self.check_scales(&split, r.span)?;

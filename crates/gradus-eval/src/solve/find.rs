@@ -1,5 +1,6 @@
 //! `find t in (lo, hi) of F`: the root of a monotone function of one number, for every entry of a batch at once.
 
+use super::implicit::{Diff, Equation, Linear};
 use crate::env::Env;
 use crate::interp::Interp;
 use crate::value::{Eval, Num, Stop, Value};
@@ -17,9 +18,10 @@ impl Interp<'_> {
             return Err(not_yet(span, "a `find` with several unknowns"));
         };
         let Some(set) = &u.set else { return Err(not_yet(span, "a `find` without a bracket `(lo, hi)`")) };
-        if let Some(c) = f.clauses.by.as_ref().or(f.clauses.diff.as_ref()) {
-            return Err(not_yet(c.span, "a clause of `find`"));
+        if let Some(c) = &f.clauses.by {
+            return Err(not_yet(c.span, "a method for `find`"));
         }
+        let diff = self.diff_clause(f.clauses.diff.as_ref(), env)?;
         let ExprKind::Tuple(ends) = &*set.kind else {
             return Err(not_yet(set.span, "`find` over a set that is no interval (a variational inequality)"));
         };
@@ -39,7 +41,7 @@ impl Interp<'_> {
         let a = self.spread_real(a, &shape, span)?;
         let b = self.spread_real(b, &shape, span)?;
         let name = u.name.name.clone();
-        let value = |s: &mut Self, t: Num| -> Eval<Num> {
+        let value = |s: &mut Interp<'_>, t: Num| -> Eval<Num> {
             let e = env.bind(name.clone(), Value::Num(t));
             let v = s.eval(&f.operator, &e)?;
             let n = s.num(&v, f.operator.span)?;
@@ -89,10 +91,22 @@ impl Interp<'_> {
         let root = self.emit(Op::Get(2), &[node], span)?;
         // No change of sign: no root, and no number that looks like one.
         let prod = self.bin(BinaryOp::Mul, fa, fb, span)?;
-        let signs = self.bin(BinaryOp::Gt, prod, zero, span)?;
+        let ok = self.bin(BinaryOp::Le, prod, zero, span)?;
         let nan = self.real(f64::NAN)?;
-        let root = self.emit(Op::Select, &[signs, nan, root], span)?;
-        Ok(Value::Num(self.emit(Op::NoGrad(Arc::from("`find`")), &[root], span)?))
+        let root = self.emit(Op::Select, &[ok, root, nan], span)?;
+        let root = Value::Num(root);
+        match diff {
+            Diff::None => self.map_tree(&root, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span)),
+            Diff::Unroll => Err(not_yet(span, "`unroll` of a bisection, whose steps have no derivative,")),
+            Diff::Implicit { tolerance, linear } => {
+                let linear = if let Linear::Auto = linear { Linear::Diagonal } else { linear };
+                let eq = Equation { label: "find", symmetric: true, linear, tolerance, span };
+                self.attach(&root, &eq, &mut |s, t| {
+                    let t = s.num(t, span)?;
+                    Ok(Value::Num(value(s, t)?))
+                })
+            }
+        }
     }
 
     fn spread_real(&mut self, n: Num, shape: &Shape, span: Span) -> Eval<Num> {

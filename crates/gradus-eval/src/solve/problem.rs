@@ -124,22 +124,6 @@ impl Interp<'_> {
         }
     }
 
-    /// `min x … of e` as an expression: its optimal value or point, found by an inner solve.
-    pub(crate) fn eval_optimize(&mut self, o: &Arc<Optimize>, env: &Env, span: Span) -> Eval<Value> {
-        let problem = Arc::new(self.make_problem(o, env, Arc::from("inner problem"), span)?);
-        let record = self.inner_solve(&problem, env, span)?;
-        if o.arg {
-            match problem.unknowns.as_slice() {
-                [only] => record.field(only).cloned().ok_or(Stop::Poisoned),
-                names => Ok(Value::record(
-                    names.iter().filter_map(|n| record.field(n).map(|v| (n.clone(), v.clone()))).collect(),
-                )),
-            }
-        } else {
-            record.field("value").cloned().ok_or(Stop::Poisoned)
-        }
-    }
-
     /// The pattern's only name, where it has one.
     pub fn pattern_name(p: &Pattern) -> Option<Arc<str>> {
         match p {

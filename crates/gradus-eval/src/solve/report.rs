@@ -330,6 +330,9 @@ impl Interp<'_> {
     fn nonfinite(&mut self, graph: &gradus_ir::Graph, inputs: &[Array], steps: f64, span: Span) -> Stop {
         match self.host.engine().first_nonfinite(graph, inputs) {
             Some(n) => {
+                if let Some(stop) = self.check_that_failed(graph, n.origin, span) {
+                    return stop;
+                }
                 let at = span_of(n.origin);
                 let at = if at.file.0 == 0 { span } else { at };
                 let what = if n.value.is_nan() { "NaN" } else { "infinity" };

@@ -155,7 +155,12 @@ fn apply(c: &Context<'_>, args: &[&Array]) -> Result<Vec<Array>, ReferenceError>
         (Op::Unary(u), [a]) => c.one(a.data.iter().map(|x| elementwise::unary(*u, *x)).collect()),
         (Op::Binary(b), [x, y]) => elementwise::binary(c, *b, x, y),
         (Op::Select, [k, x, y]) => elementwise::select(c, k, x, y),
-        (Op::NoGrad(_), [a]) => c.one(a.data.to_vec()),
+        (Op::NoGrad(_) | Op::Stationary, [a]) => c.one(a.data.to_vec()),
+        (Op::Check(_), [a, ok]) => match ok.as_scalar() {
+            Some(0.0) => c.one(vec![f64::NAN; a.data.len()]),
+            _ => c.one(a.data.to_vec()),
+        },
+        (Op::Implicit(i), args) => Ok(args.iter().take(i.values).map(|a| (*a).clone()).collect()),
         (Op::Reduce(r, axes), [a]) => reduce::reduce(c, *r, axes, a),
         (Op::ArgReduce { max, axis }, [a]) => reduce::arg_reduce(c, *max, *axis, a),
         (Op::Cumulative { op, axis, reverse }, [a]) => reduce::cumulative(c, *op, *axis, *reverse, a),

@@ -1,5 +1,6 @@
 //! The command line: what may be said, and the words for what may not.
 
+use gradus::Precision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -66,9 +67,9 @@ pub struct SessionArgs {
     /// Where graphs run; this release has `cpu`
     #[arg(long, default_value = "cpu", value_parser = backend)]
     pub backend: String,
-    /// Float type of the run; this release has `f64`
-    #[arg(long, default_value = "f64", value_parser = precision)]
-    pub precision: String,
+    /// Float type of the run: `f64` or `f32`
+    #[arg(long, default_value = "f64", value_name = "TYPE")]
+    pub precision: Precision,
     /// Threads; this release runs on one
     #[arg(long, default_value = "1", value_parser = threads)]
     pub threads: usize,
@@ -219,14 +220,6 @@ fn backend(text: &str) -> Result<String, String> {
         "cpu" => Ok(text.into()),
         "wgpu" | "cuda" => Err(format!("this release has no {text} backend yet; it runs on `cpu`")),
         _ => Err("the backends are `cpu` in this release, and later `wgpu` and `cuda`".into()),
-    }
-}
-
-fn precision(text: &str) -> Result<String, String> {
-    match text {
-        "f64" => Ok(text.into()),
-        "f32" => Err("this release computes in f64 only; f32 comes with a later one".into()),
-        _ => Err("the precisions are `f64` in this release, and later `f32`".into()),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn check(args: CheckArgs, err: Style) -> u8 {
         outcomes.push((path.display().to_string(), outcome));
     }
     if let Some(path) = &args.json
-        && !output::write(path, &output::json(&outcomes, &session, 0))
+        && !output::write(path, &output::json(&outcomes, &session, 0, gradus::Precision::F64))
     {
         code = output::worse(code, 1);
     }

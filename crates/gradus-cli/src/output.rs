@@ -4,7 +4,7 @@ use crate::args::{Rewrites, SessionArgs};
 use crate::machine;
 use crate::units::si;
 use gradus::report::{self, Style};
-use gradus::{CancelToken, Diagnostic, FileId, Level, Machine, Outcome, Session, Sources, Stage, Timings};
+use gradus::{CancelToken, Diagnostic, FileId, Level, Machine, Outcome, Precision, Session, Sources, Stage, Timings};
 use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 /// A session as the arguments say, whose token Ctrl-C sets; a second Ctrl-C ends the process at once. `None` after a complaint.
 pub fn session(args: &SessionArgs) -> Option<Session> {
     let machine = machine::profile(args).ok()?.map_or_else(Machine::default, |p| p.machine);
-    let mut builder = Session::builder().seed(args.seed).machine(machine).cancel(interrupt()).rewrites(match args.rewrites {
+    let mut builder = Session::builder().seed(args.seed).machine(machine).precision(args.precision).cancel(interrupt()).rewrites(match args.rewrites {
         Rewrites::Off => Level::Off,
         Rewrites::Strict => Level::Strict,
         Rewrites::Default => Level::Default,
@@ -117,9 +117,9 @@ pub fn worse(a: u8, b: u8) -> u8 {
 }
 
 /// Several outcomes as one JSON text: the object itself where there is one script.
-pub fn json(outcomes: &[(String, Outcome)], session: &Session, seed: u64) -> String {
+pub fn json(outcomes: &[(String, Outcome)], session: &Session, seed: u64, precision: Precision) -> String {
     let mut values: Vec<report::json::Value> =
-        outcomes.iter().map(|(name, o)| report::json::outcome(name, o, session.sources(), seed)).collect();
+        outcomes.iter().map(|(name, o)| report::json::outcome(name, o, session.sources(), seed, precision)).collect();
     let value = if values.len() == 1 { values.remove(0) } else { report::json::Value::Array(values) };
     report::json::text(&value)
 }

@@ -47,7 +47,7 @@ pub fn run(args: RunArgs, out: Style, err: Style) -> u8 {
         }
     }
     if let Some(path) = &args.json
-        && !output::write(path, &output::json(&outcomes, &session, args.session.seed))
+        && !output::write(path, &output::json(&outcomes, &session, args.session.seed, args.session.precision))
     {
         code = output::worse(code, 1);
     }

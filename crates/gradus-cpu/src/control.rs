@@ -51,6 +51,8 @@ pub enum Fault {
     /// With `trap_nonfinite`: the first op that made a NaN of operands without one, or else (at the end of the run) the
     /// first that made an infinity of finite operands; that one, too, where the NaN was made of an infinity. `steps` are those of the enclosing loops, outermost first.
     NonFinite { origin: Origin, op: &'static str, value: f64, steps: Vec<u64> },
+    /// An input or a result is a whole number that the precision of the plan does not have.
+    Whole { value: f64 },
     /// A mistake of the compiler or of the caller; the text says which.
     Internal(String),
 }
@@ -63,6 +65,7 @@ impl std::fmt::Display for Fault {
             Fault::TimeLimit => write!(f, "the time limit was reached"),
             Fault::Memory { needed, limit } => write!(f, "{needed} bytes are needed, the limit is {limit}"),
             Fault::NonFinite { op, value, .. } => write!(f, "{op} gave {value}"),
+            Fault::Whole { value } => write!(f, "the whole number {value} is not exact in single precision"),
             Fault::Internal(m) => write!(f, "internal: {m}"),
         }
     }

@@ -9,7 +9,7 @@ use crate::real::Real;
 use crate::reduce::Acc;
 use crate::simd::Kernels;
 use gradus_ir::{Array, Precision};
-use gradus_plan::{BLOCK, Block, Func, Instr, Kind, LoopPlan, MatMul, Place, Plan, Scalar};
+use gradus_plan::{BLOCK, Block, Func, Instr, Kind, LoopPlan, MatMul, Place, Plan, Scalar, Whole};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -30,6 +30,8 @@ struct Typed<T: Real> {
     scratch: Arena<T>,
     counters: Vec<usize>,
     bases: Vec<Base<T>>,
+    /// The numbers of inputs and literals as they were given.
+    given: Vec<*const f64>,
     inputs: Vec<Converted<T>>,
     literals: Vec<Converted<T>>,
     sources: Vec<Source<T>>,
@@ -60,13 +62,16 @@ impl<T: Real> Converted<T> {
         Converted { of: Weak::new(), data: Vec::new() }
     }
 
-    fn base(&mut self, a: &Array) -> Base<T> {
+    fn base(&mut self, a: &Array, whole: Whole) -> Base<T> {
         if let Some(data) = T::share(&a.data) {
             return Base(data.as_ptr().cast_mut());
         }
         if self.of.as_ptr() != Arc::as_ptr(&a.data) {
             self.data.clear();
-            self.data.extend(a.data.iter().map(|x| T::of(*x)));
+            match whole {
+                Whole::Key => self.data.extend(a.data.iter().map(|x| T::of_word(*x as u32))),
+                Whole::Free | Whole::Exact => self.data.extend(a.data.iter().map(|x| T::of(*x))),
+            }
             self.of = Arc::downgrade(&a.data);
         }
         Base(self.data.as_mut_ptr())
@@ -153,6 +158,16 @@ impl Executor {
                 return Err(Fault::Internal(format!("input {k} is {}, the plan was made for {ty}", a.ty())));
             }
         }
+        for (a, whole) in inputs.iter().zip(plan.whole()) {
+            let fits = |x: &f64| match whole {
+                Whole::Free => true,
+                Whole::Exact => !x.is_finite() || f64::from(*x as f32) == *x,
+                Whole::Key => f64::from(*x as u32) == *x,
+            };
+            if let Some(x) = a.data.iter().find(|x| !fits(x)) {
+                return Err(Fault::Whole { value: *x });
+            }
+        }
         match &mut self.memory {
             Memory::Double(m) => ready(m, plan, control.memory_limit)?.run(plan, inputs, control, started),
             Memory::Single(m) => ready(m, plan, control.memory_limit)?.run(plan, inputs, control, started),
@@ -178,7 +193,7 @@ fn bytes<T: Real>(plan: &Plan) -> usize {
     let lists = sizes.inputs * size_of::<Source<T>>() + sizes.outs * size_of::<Acc<T>>() + sizes.depth * size_of::<u32>();
     let counters = plan.counters() * (size_of::<usize>() + size_of::<u64>());
     let arrays = plan.params().len() + plan.literals().len();
-    let bases = (1 + arrays) * size_of::<Base<T>>() + arrays * size_of::<Converted<T>>();
+    let bases = (1 + arrays) * size_of::<Base<T>>() + arrays * (size_of::<Converted<T>>() + size_of::<*const f64>());
     let own = lists + counters + bases + size_of::<Typed<T>>() + Workspace::<T>::needs(sizes.calls.into_iter());
     data_bytes::<T>(plan).saturating_add(own)
 }
@@ -205,7 +220,7 @@ fn ready<'a, T: Real>(m: &'a mut Option<Box<Typed<T>>>, plan: &Plan, limit: Opti
             for (at, v) in plan.constants() {
                 debug_assert!(*at < arena.len());
                 // SAFETY: constants lie in the arena.
-                unsafe { *arena.as_ptr().add(*at) = T::of(*v) };
+                unsafe { *arena.as_ptr().add(*at) = T::constant(*v) };
             }
             let (params, literals) = (plan.params().len(), plan.literals().len());
             *m = Some(Box::new(Typed {
@@ -213,6 +228,7 @@ fn ready<'a, T: Real>(m: &'a mut Option<Box<Typed<T>>>, plan: &Plan, limit: Opti
                 scratch,
                 counters: vec![0; plan.counters()],
                 bases: Vec::with_capacity(1 + params + literals),
+                given: Vec::with_capacity(params + literals),
                 inputs: (0..params).map(|_| Converted::new()).collect(),
                 literals: (0..literals).map(|_| Converted::new()).collect(),
                 sources: Vec::with_capacity(sizes.inputs),
@@ -234,10 +250,13 @@ impl<T: Real> Typed<T> {
         self.steps.fill(0);
         self.bases.clear();
         self.bases.push(Base(self.arena.as_ptr()));
-        self.bases.extend(self.inputs.iter_mut().zip(inputs).map(|(c, a)| c.base(a)));
-        self.bases.extend(self.literals.iter_mut().zip(plan.literals()).map(|(c, a)| c.base(a)));
+        self.bases.extend(self.inputs.iter_mut().zip(inputs).zip(plan.whole()).map(|((c, a), w)| c.base(a, *w)));
+        self.bases.extend(self.literals.iter_mut().zip(plan.literals()).map(|(c, a)| c.base(a, Whole::Free)));
+        self.given.clear();
+        self.given.extend(inputs.iter().chain(plan.literals().iter().map(|l| &**l)).map(|a| a.data.as_ptr()));
         let mut machine = Machine {
             bases: &self.bases,
+            given: &self.given,
             counters: &mut self.counters,
             scratch: self.scratch.as_ptr(),
             sources: &mut self.sources,
@@ -269,7 +288,7 @@ impl<T: Real> Typed<T> {
             let data = match o.value {
                 Scalar::Imm(v) => {
                     let mut out = room()?;
-                    out.resize(count, T::of(v).wide());
+                    out.resize(count, T::constant(v).wide());
                     Arc::new(out)
                 }
                 Scalar::At(p) => match inputs.get((p.base as usize).wrapping_sub(1)) {
@@ -278,7 +297,18 @@ impl<T: Real> Typed<T> {
                     // SAFETY: as above.
                     _ => {
                         let mut out = room()?;
-                        out.extend(unsafe { machine.slice(p, count) }.iter().map(|x| x.wide()));
+                        let found = unsafe { machine.slice(p, count) };
+                        match o.whole {
+                            Whole::Key => out.extend(found.iter().map(|x| f64::from(x.word()))),
+                            Whole::Free => out.extend(found.iter().map(|x| x.wide())),
+                            Whole::Exact => {
+                                // From the last exact whole number on, counting stands still.
+                                if let Some(x) = found.iter().find(|x| x.abs().wide() >= T::PRECISION.whole()) {
+                                    return Err(Fault::Whole { value: x.wide() });
+                                }
+                                out.extend(found.iter().map(|x| x.wide()));
+                            }
+                        }
                         Arc::new(out)
                     }
                 },
@@ -292,6 +322,7 @@ impl<T: Real> Typed<T> {
 /// A run under way.
 pub(crate) struct Machine<'a, T: Real> {
     bases: &'a [Base<T>],
+    given: &'a [*const f64],
     pub counters: &'a mut Vec<usize>,
     /// Registers of `BLOCK` elements.
     pub scratch: *mut T,
@@ -333,9 +364,23 @@ impl<T: Real> Machine<'_, T> {
         unsafe { std::slice::from_raw_parts_mut(self.at(p), len) }
     }
 
+    /// A whole number as it was given, where it is an input or a literal. SAFETY: as for `at`.
+    pub unsafe fn given(&self, p: Place) -> f64 {
+        // SAFETY: the caller's; there is a given array for every base but the arena.
+        unsafe {
+            match (p.base as usize).checked_sub(1) {
+                Some(k) => {
+                    let step = *self.counters.get_unchecked(p.counter as usize) as isize;
+                    *self.given[k].offset(p.offset as isize + step * p.stride)
+                }
+                None => (*self.at(p)).wide(),
+            }
+        }
+    }
+
     unsafe fn scalar(&self, s: Scalar) -> T {
         match s {
-            Scalar::Imm(v) => T::of(v),
+            Scalar::Imm(v) => T::constant(v),
             // SAFETY: a place of the plan.
             Scalar::At(p) => unsafe { *self.at(p) },
         }

@@ -106,7 +106,7 @@ impl<T: Real> Machine<'_, T> {
             let read = |s: Src| match s {
                 Src::Reg(r) => *regs.add(r as usize),
                 Src::In(k) => *self.at(f.inputs[k as usize].place),
-                Src::Imm(v) => T::of(v),
+                Src::Imm(v) => T::constant(v),
             };
             for l in &f.program {
                 *regs.add(l.dst as usize) = lane1(l.op, read(l.a), read(l.b), read(l.c));
@@ -135,7 +135,7 @@ impl<T: Real> Machine<'_, T> {
         unsafe {
             let to = self.at(access.place);
             match src {
-                Src::Imm(v) => std::slice::from_raw_parts_mut(to, f.count).fill(T::of(*v)),
+                Src::Imm(v) => std::slice::from_raw_parts_mut(to, f.count).fill(T::constant(*v)),
                 Src::In(k) => {
                     let a = &f.inputs[*k as usize];
                     let from = self.at(a.place).cast_const();
@@ -260,7 +260,7 @@ impl<T: Real> Machine<'_, T> {
         unsafe {
             match s {
                 Src::Reg(r) => Arg::Slice(self.register(r as usize, len)),
-                Src::Imm(v) => Arg::Splat(T::of(v)),
+                Src::Imm(v) => Arg::Splat(T::constant(v)),
                 Src::In(k) => match self.sources[k as usize] {
                     Source::Dense(p) => Arg::Slice(std::slice::from_raw_parts(p.add(start), len)),
                     Source::Splat(v) => Arg::Splat(v),

@@ -10,12 +10,12 @@ use gradus_ir::Origin;
 use gradus_plan::{Call, Func};
 
 /// A stored integer as the 64 bits of its two's complement.
-fn bits<T: Real>(x: T) -> u64 {
-    x.wide() as i64 as u64
+fn bits(x: f64) -> u64 {
+    x as i64 as u64
 }
 
 fn key_of<T: Real>(words: &[T]) -> philox::Key {
-    [words[0], words[1]].map(|w| w.wide() as u32)
+    [words[0].word(), words[1].word()]
 }
 
 impl<T: Real> Machine<'_, T> {
@@ -104,12 +104,12 @@ impl<T: Real> Machine<'_, T> {
                     linalg::qr(m, n, a, q, r, t, self.workspace);
                 }
                 Func::Key => {
-                    let k = philox::key_of_seed(bits(input(0)[0]));
-                    output(0).copy_from_slice(&k.map(T::of_key));
+                    let k = philox::key_of_seed(bits(self.given(c.inputs[0].place)));
+                    output(0).copy_from_slice(&k.map(T::of_word));
                 }
                 Func::KeyFold => {
-                    let k = philox::fold(key_of(input(0)), bits(input(1)[0]));
-                    output(0).copy_from_slice(&k.map(T::of_key));
+                    let k = philox::fold(key_of(input(0)), bits(self.given(c.inputs[1].place)));
+                    output(0).copy_from_slice(&k.map(T::of_word));
                 }
                 Func::Uniform { .. } => philox::uniform(key_of(input(0)), output(0)),
                 Func::Normal { .. } => philox::normal(key_of(input(0)), output(0)),

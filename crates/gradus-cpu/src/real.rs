@@ -23,6 +23,9 @@ pub trait Real: sealed::Sealed + RealField + Copy + Default + Send + Sync + 'sta
 
     /// The nearest number of this type.
     fn of(x: f64) -> Self;
+    /// A constant of the program: one that is neither zero nor infinite does not become so by rounding, since guards such as
+    /// `max(x, 1e-300)` are made of them.
+    fn constant(x: f64) -> Self;
     fn wide(self) -> f64;
     /// The whole number below, 0 for what is negative or NaN.
     fn index(self) -> usize;
@@ -30,8 +33,10 @@ pub trait Real: sealed::Sealed + RealField + Copy + Default + Send + Sync + 'sta
     fn share(data: &[f64]) -> Option<&[Self]>;
     /// A random word as a number in [0, 1).
     fn unit(word: u64) -> Self;
-    /// A word of a random key as a whole number that is exact in this type: its first 24 bits at single precision.
-    fn of_key(word: u32) -> Self;
+    /// A word of a random key. A whole number of which this type is sure stands for itself; at single precision the other words
+    /// are the other bit patterns, which may be moved but mean nothing as numbers.
+    fn of_word(word: u32) -> Self;
+    fn word(self) -> u32;
 
     fn abs(self) -> Self;
     fn sqrt(self) -> Self;
@@ -124,6 +129,10 @@ impl Real for f64 {
     standard!(binary f64: powf atan2);
 
     #[inline(always)]
+    fn constant(x: f64) -> f64 {
+        x
+    }
+    #[inline(always)]
     fn wide(self) -> f64 {
         self
     }
@@ -135,8 +144,12 @@ impl Real for f64 {
         (word >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
     #[inline(always)]
-    fn of_key(word: u32) -> f64 {
+    fn of_word(word: u32) -> f64 {
         f64::from(word)
+    }
+    #[inline(always)]
+    fn word(self) -> u32 {
+        self as u32
     }
     #[inline(always)]
     fn exp(self) -> f64 {
@@ -180,6 +193,12 @@ impl Real for f64 {
     }
 }
 
+/// The whole number below 2^24 that this is.
+fn small(x: f32) -> Option<u32> {
+    let n = x as u32;
+    (n < 1 << 24 && (n as f32).to_bits() == x.to_bits()).then_some(n)
+}
+
 /// Functions of single precision that are computed in double precision and rounded.
 macro_rules! through_f64 {
     ($($f:ident)*) => {
@@ -198,6 +217,13 @@ impl Real for f32 {
     through_f64!(exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh sigmoid softplus erf lgamma digamma trigamma);
 
     #[inline(always)]
+    fn constant(x: f64) -> f32 {
+        if x == 0.0 || !x.is_finite() {
+            return x as f32;
+        }
+        (x.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX).copysign(x as f32)
+    }
+    #[inline(always)]
     fn wide(self) -> f64 {
         f64::from(self)
     }
@@ -209,8 +235,21 @@ impl Real for f32 {
         (word >> 40) as f32 * (1.0 / (1u64 << 24) as f32)
     }
     #[inline(always)]
-    fn of_key(word: u32) -> f32 {
-        (word >> 8) as f32
+    fn of_word(word: u32) -> f32 {
+        // Words below 2^24 take the patterns of those numbers, and leave their own to the words that these patterns are of.
+        match small(f32::from_bits(word)) {
+            _ if word < 1 << 24 => word as f32,
+            Some(n) => f32::from_bits(n),
+            None => f32::from_bits(word),
+        }
+    }
+    #[inline(always)]
+    fn word(self) -> u32 {
+        match small(self) {
+            Some(n) => n,
+            None if self.to_bits() < 1 << 24 => (self.to_bits() as f32).to_bits(),
+            None => self.to_bits(),
+        }
     }
     #[inline(always)]
     fn powf(self, e: f32) -> f32 {
@@ -219,5 +258,27 @@ impl Real for f32 {
     #[inline(always)]
     fn atan2(self, x: f32) -> f32 {
         f64::from(self).atan2(f64::from(x)) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words survive, and small whole numbers are themselves.
+    #[test]
+    fn words_are_kept() {
+        let mut words: Vec<u32> = (0..1 << 32).step_by(65_521).map(|w: u64| w as u32).collect();
+        for n in [0, 1, 2, 3, 5, 7, 1000, (1 << 24) - 1, 1 << 24, (1 << 24) + 1] {
+            words.extend([n, (n as f32).to_bits(), u32::MAX - n, (-(n as f32)).to_bits()]);
+        }
+        words.extend([f32::NAN.to_bits(), 0x7f80_0001, 0xff80_0001, f32::INFINITY.to_bits(), 1 << 31]);
+        for w in words {
+            assert_eq!(f32::of_word(w).word(), w, "{w:#x}");
+            assert_eq!(f64::of_word(w).word(), w);
+            if w < 1 << 24 {
+                assert_eq!(f32::of_word(w), w as f32);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::control::Fault;
 use crate::executor::Machine;
 use crate::real::Real;
-use gradus_plan::{Access, Fused, Instr, Kind, Out, Pattern, Src};
+use gradus_plan::{Access, Call, Func, Fused, Instr, Kind, Out, Pattern, Src};
 
 /// What a value is made of.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -79,6 +79,8 @@ impl<T: Real> Machine<'_, T> {
                         see(*v, operands);
                     }
                 }
+                // The words of keys are no numbers.
+                Kind::Call(Call { func: Func::Key | Func::KeyFold, .. }) => {}
                 Kind::Call(c) => {
                     let operands =
                         worst(c.inputs.iter().flat_map(|t| self.slice(t.place, t.count()).iter().copied()));
@@ -116,7 +118,7 @@ impl<T: Real> Machine<'_, T> {
         unsafe {
             let element = |a: &Access, i: usize| *self.at(a.place).offset(offset(&a.pattern, i));
             let constants = worst(f.program.iter().flat_map(|l| [l.a, l.b, l.c]).filter_map(|s| match s {
-                Src::Imm(v) => Some(T::of(v)),
+                Src::Imm(v) => Some(T::constant(v)),
                 _ => None,
             }));
             let operands = |i: usize| {

@@ -24,7 +24,8 @@ pub trait Engine {
     /// The outputs of a graph whose shapes are all known. `inputs` are in parameter order.
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
 
-    /// The same without rewriting: for what is measured once and must not share a form with what it measures.
+    /// The same without rewriting and in double precision, whatever the precision of the run: for what is measured once and
+    /// must not share a form with what it measures.
     fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
 
     /// The graph with a few exactly equal, numerically safer forms (log-sum-exp, softplus, …), for differentiation.
@@ -44,6 +45,8 @@ pub enum Fault {
     TimeLimit,
     /// The plan needs more memory than the limit allows.
     Memory { needed: usize, limit: usize },
+    /// A whole number that the precision of the run does not have; where it arose, if that is known.
+    Whole { origin: Option<Origin>, value: f64 },
     /// A mistake of the compiler; the text says which stage.
     Internal(String),
 }

@@ -7,7 +7,7 @@ use crate::host::{Event, Fault, Host, Purpose};
 use crate::modules::ModuleScope;
 use crate::tracer::{Region, Tracer};
 use crate::value::{Eval, Num, Stop, Value};
-use gradus_ir::{Array, BinaryOp, DType, Dim, F64, NodeId, Op, Origin, Ty, UnaryOp};
+use gradus_ir::{Array, BinaryOp, DType, Dim, F64, NodeId, Op, Origin, Precision, Ty, UnaryOp};
 use gradus_check::TraceWanted;
 use gradus_syntax::{Diagnostic, Span};
 use std::collections::{HashMap, HashSet};
@@ -33,11 +33,13 @@ pub struct Options {
     pub trace_all: bool,
     /// Send `Event::Stage` for the graphs that are built.
     pub stages: bool,
+    /// The float type of runs.
+    pub precision: Precision,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { seed: 0, tests: false, filter: None, silent: false, trace_all: false, stages: false }
+        Options { seed: 0, tests: false, filter: None, silent: false, trace_all: false, stages: false, precision: Precision::F64 }
     }
 }
 
@@ -295,6 +297,15 @@ impl<'h> Interp<'h> {
         }
     }
 
+    /// A tolerance that is meant for f64, at the precision of the run: as many of its digits in proportion.
+    pub fn tolerance(&self, t: f64) -> f64 {
+        match self.options.precision {
+            Precision::F64 => t,
+            // log(2^-23) / log(2^-52)
+            Precision::F32 => t.powf(23.0 / 52.0),
+        }
+    }
+
     /// Where the evaluator is, for messages that have no expression of their own.
     pub fn origin_span(&self) -> Span {
         span_of(self.tracer.origin)
@@ -318,6 +329,15 @@ impl<'h> Interp<'h> {
                 Diagnostic::error("E7007", self.origin_span(), format!("this needs {needed} bytes of memory, {have}"))
                     .at("computed here")
                     .help("work on smaller pieces, or keep matrices as products of smaller ones")
+                    .into()
+            }
+            Fault::Whole { origin, value } => {
+                let at = origin.map(span_of).filter(|s| s.file.0 != 0).unwrap_or_else(|| self.origin_span());
+                let p = self.options.precision;
+                Diagnostic::error("E7008", at, format!("the whole number {value} is not exact in {p}"))
+                    .at("counted here")
+                    .note(format!("in {p} whole numbers are exact below {}", p.whole()))
+                    .help("run with `--precision f64`")
                     .into()
             }
             Fault::Internal(text) => Diagnostic::error("E9003", self.origin_span(), format!("internal error while running: {text}"))

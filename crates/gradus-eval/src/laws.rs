@@ -56,7 +56,7 @@ impl Interp<'_> {
                 return Ok(());
             }
             let off = self.law_distance(&d, &a, span)?;
-            if !(off <= TOLERANCE) {
+            if !(off <= self.tolerance(TOLERANCE)) {
                 failure = Some(off);
                 break;
             }

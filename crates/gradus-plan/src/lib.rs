@@ -8,6 +8,7 @@
 mod alloc;
 mod control;
 mod group;
+mod keys;
 mod lower;
 mod plan;
 mod planner;
@@ -17,6 +18,7 @@ mod text;
 mod top;
 mod view;
 mod visit;
+mod whole;
 mod work;
 
 use gradus_ir::{Graph, Origin, Precision};
@@ -26,6 +28,8 @@ pub use plan::{
     Output, Pattern, Place, Plan, Scalar, Src, Swap, Tensor,
 };
 pub use work::Work;
+
+pub use whole::Whole;
 
 /// What the planner may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub enum PlanError {
     Unknown { origin: Origin, ty: String },
     /// An array has more elements than memory has addresses.
     TooLarge { origin: Origin, ty: String },
+    /// A whole number that the precision does not have.
+    Whole { origin: Origin, value: f64, precision: Precision },
     /// A mistake of the compiler.
     Internal(String),
 }
@@ -65,6 +71,7 @@ impl std::fmt::Display for PlanError {
         match self {
             PlanError::Unknown { ty, .. } => write!(f, "plan: the shape of `{ty}` is not known"),
             PlanError::TooLarge { ty, .. } => write!(f, "plan: `{ty}` is too large"),
+            PlanError::Whole { value, precision, .. } => write!(f, "plan: the whole number {value} is not exact in {precision}"),
             PlanError::Internal(m) => write!(f, "internal: plan: {m}"),
         }
     }

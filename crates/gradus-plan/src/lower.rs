@@ -5,8 +5,10 @@ use crate::plan::{Access, Call, Func, Fused, Kind, MatMul, Matrix, Out, Src, Ten
 use crate::planner::Value;
 use crate::region::Lower;
 use crate::view::View;
-use gradus_ir::{NodeId, Op, ReduceOp};
+use crate::whole;
+use gradus_ir::{Array, DType, NodeId, Op, ReduceOp};
 use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
 
 /// `[outer, n, inner]` around an axis.
 fn around(dims: &[usize], axis: usize) -> (usize, usize, usize) {
@@ -117,8 +119,14 @@ impl Lower<'_> {
                 let (m, n) = (dims[0], dims[1]);
                 self.tuple(id, Func::Qr { m, n }, m * n)
             }
-            Op::Key => self.call1(id, Func::Key, 0),
-            Op::KeyFold => self.call1(id, Func::KeyFold, 0),
+            Op::Key => {
+                self.keep_exact(node.inputs[0])?;
+                self.call1(id, Func::Key, 0)
+            }
+            Op::KeyFold => {
+                self.keep_exact(node.inputs[1])?;
+                self.call1(id, Func::KeyFold, 0)
+            }
             Op::Uniform(_) => {
                 let count = self.dims(id)?.iter().product();
                 self.call1(id, Func::Uniform { count }, 0)
@@ -143,6 +151,17 @@ impl Lower<'_> {
             }
             op => Err(PlanError::Internal(format!("no kernel for {}", op.name()))),
         }
+    }
+
+    /// A seed that the precision does not have becomes a literal, which the kernels of keys read as it is.
+    fn keep_exact(&mut self, n: NodeId) -> Result<(), PlanError> {
+        if let Value::Imm(c) = self.value(n)?
+            && !whole::exact(c, self.p.options.precision)
+        {
+            let a = Arc::new(Array { dtype: DType::Int, ..Array::scalar(c) });
+            self.values[n.index()] = Some(Value::View(View::dense(self.p.literal(&a), &[])));
+        }
+        Ok(())
     }
 
     /// A kernel with several results.

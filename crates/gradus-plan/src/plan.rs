@@ -1,5 +1,6 @@
 //! The plan: static data that an executor follows. Everything here is decided before the run.
 
+use crate::whole::Whole;
 use gradus_ir::{Array, BinaryOp, Cumulative, Origin, Precision, ReduceOp, Ty, UnaryOp};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -243,6 +244,7 @@ pub struct Output {
     pub value: Scalar,
     pub dims: Vec<usize>,
     pub ty: Ty,
+    pub whole: Whole,
 }
 
 /// A buffer of the arena, for the text form.
@@ -268,6 +270,7 @@ pub struct Plan {
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) registers: usize,
     pub(crate) precision: Precision,
+    pub(crate) whole: Vec<Whole>,
 }
 
 impl Plan {
@@ -277,6 +280,10 @@ impl Plan {
     }
     pub fn params(&self) -> &[Ty] {
         &self.params
+    }
+    /// What the whole numbers of each parameter are.
+    pub fn whole(&self) -> &[Whole] {
+        &self.whole
     }
     /// Elements of the arena.
     pub fn arena_len(&self) -> usize {

@@ -4,11 +4,12 @@ use crate::plan::{Access, Block, Fused, Instr, Kind, Out, Output, Place, Plan, S
 use crate::planner::{Planner, Value};
 use crate::region::{Lower, dims_of, store_pattern};
 use crate::view::View;
-use crate::{Options, PlanError, alloc};
+use crate::{Options, PlanError, alloc, whole};
 use gradus_ir::Graph;
 
 /// The plan of a whole graph.
 pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
+    let (whole, results) = whole::check(graph, options.precision)?;
     let mut planner = Planner::new(options, graph.params().len());
     let mut params = Vec::new();
     for (k, id) in graph.params().iter().enumerate() {
@@ -20,7 +21,7 @@ pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
     let targets = vec![None; graph.outputs.len()];
     let (mut body, values) = lower.run(&targets)?;
     let mut outputs = Vec::new();
-    for (o, v) in graph.outputs.iter().zip(values) {
+    for ((o, v), whole) in graph.outputs.iter().zip(values).zip(results) {
         let ty = graph.ty(*o).clone();
         let dims = dims_of(&ty, graph.node(*o).origin)?.to_vec();
         let value = match v {
@@ -51,7 +52,7 @@ pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
             }
             Value::Tuple(_) => return Err(PlanError::Internal("an output is a tuple".into())),
         };
-        outputs.push(Output { value, dims, ty });
+        outputs.push(Output { value, dims, ty, whole });
     }
     let constants: Vec<(u32, f64)> = planner.constants.iter().map(|(b, id)| (*id, f64::from_bits(*b))).collect();
     let layout = alloc::layout(&mut planner, &mut body, &mut outputs)?;
@@ -67,6 +68,7 @@ pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
         buffers: layout.buffers,
         registers,
         precision: options.precision,
+        whole,
     })
 }
 

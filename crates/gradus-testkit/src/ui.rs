@@ -1,7 +1,8 @@
 //! UI cases: a Markdown file with scripts, the codes they must give, and how that looks.
 //!
 //! A case is an ```` ```opt ```` block and what belongs to it: blocks with `file=NAME` before it are written beside the
-//! script; `set=NAME=VALUE` and `data=NAME=FILE` on the block are the options of the run, `time=SECONDS` and `memory=BYTES` its limits; a `snapshot` block after it is
+//! script; `set=NAME=VALUE` and `data=NAME=FILE` on the block are the options of the run, `time=SECONDS` and
+//! `memory=BYTES` its limits, `precision=f32` its float type; a `snapshot` block after it is
 //! the rendered outcome. In the script, `// error: E1001` (or `// warning: …`) at the end of a line says what is
 //! complained about on that line; a case says all its complaints so, or with `codes=E1001,E1002` on the block, or has none.
 
@@ -39,6 +40,9 @@ pub fn run(block: &Block, attached: &[&Block]) -> Result<Ran, String> {
         time: block.attribute("time").and_then(|t| t.parse().ok()).map(Duration::from_secs_f64),
         memory: block.attribute("memory").and_then(|m| m.parse().ok()),
     });
+    if let Some(p) = block.attribute("precision") {
+        builder = builder.precision(p.parse()?);
+    }
     let mut session = builder.build();
     let script = session.text_in("case.opt", &block.text, dir.path());
     let mut outcome = session.run(script, &mut Silent);

@@ -4,9 +4,10 @@ use crate::bench::{Purpose, Recorder};
 use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
 use gradus_eval::host::{Engine, Fault, NonFinite};
-use gradus_ir::{Array, Graph};
+use gradus_ir::{Array, Graph, Precision};
 use gradus_rewrite::Machine;
 use crate::rewriting::Level;
+use gradus_plan::{Options as PlanOptions, PlanError};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +37,9 @@ pub struct CpuEngine {
     pub failures: Vec<String>,
     /// Keeps what runs, where asked for.
     pub recorder: Option<Recorder>,
-    plans: HashMap<(u128, bool), Entry>,
+    /// The float type of runs; what is measured at an answer is always f64.
+    pub precision: Precision,
+    plans: HashMap<(u128, bool, Precision), Entry>,
     clock: u64,
 }
 
@@ -48,9 +51,10 @@ struct Entry {
 }
 
 impl CpuEngine {
-    pub fn new(level: Level, machine: Machine, control: Control) -> CpuEngine {
+    pub fn new(level: Level, precision: Precision, machine: Machine, control: Control) -> CpuEngine {
         CpuEngine {
             level,
+            precision,
             machine,
             control,
             wanted: Wanted::default(),
@@ -63,7 +67,7 @@ impl CpuEngine {
         }
     }
 
-    fn compile(&mut self, graph: &Graph, level: Level) -> Result<Executor, Fault> {
+    fn compile(&mut self, graph: &Graph, level: Level, precision: Precision) -> Result<Executor, Fault> {
         let (wanted, machine) = (self.wanted, self.machine);
         let (texts, failures) = (&mut self.texts, &mut self.failures);
         let rewritten = self.timings.time(Stage::Rewrite, |_| -> Result<Graph, Fault> {
@@ -78,8 +82,11 @@ impl CpuEngine {
         })?;
         let plan = self
             .timings
-            .time(Stage::Plan, |_| gradus_plan::plan(&rewritten))
-            .map_err(|e| Fault::Internal(e.to_string()))?;
+            .time(Stage::Plan, |_| gradus_plan::plan_with(&rewritten, PlanOptions { precision, ..PlanOptions::default() }))
+            .map_err(|e| match e {
+                PlanError::Whole { origin, value, .. } => Fault::Whole { origin: Some(origin), value },
+                e => Fault::Internal(e.to_string()),
+            })?;
         if wanted.plan {
             self.texts.push(("plan", plan.to_string()));
         }
@@ -98,10 +105,10 @@ impl CpuEngine {
         }
     }
 
-    fn run_at(&mut self, level: Level, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+    fn run_at(&mut self, level: Level, precision: Precision, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
         let graph = &*settled(graph)?;
-        // A plan belongs to a graph and the level it was rewritten at.
-        let key = (gradus_ir::structure(graph), level == Level::Off);
+        // A plan belongs to a graph, the level it was rewritten at, and its precision.
+        let key = (gradus_ir::structure(graph), level == Level::Off, precision);
         self.clock += 1;
         let mut compiled = None;
         if self.plans.contains_key(&key) {
@@ -109,7 +116,7 @@ impl CpuEngine {
         } else {
             let spent = |t: &Timings| (t.of(Stage::Rewrite), t.of(Stage::Plan));
             let before = spent(&self.timings);
-            let executor = self.compile(graph, level)?;
+            let executor = self.compile(graph, level, precision)?;
             let after = spent(&self.timings);
             compiled = Some((after.0.saturating_sub(before.0), after.1.saturating_sub(before.1)));
             let bytes = executor.bytes();
@@ -137,11 +144,11 @@ impl Engine for CpuEngine {
     }
 
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
-        self.run_at(self.level, graph, inputs)
+        self.run_at(self.level, self.precision, graph, inputs)
     }
 
     fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
-        self.run_at(Level::Off, graph, inputs)
+        self.run_at(Level::Off, Precision::F64, graph, inputs)
     }
 
     fn stabilise(&mut self, graph: &Graph) -> Graph {
@@ -149,7 +156,7 @@ impl Engine for CpuEngine {
     }
 
     fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite> {
-        let plan = gradus_plan::plan_with(&*settled(graph).ok()?, gradus_plan::Options::TRACE).ok()?;
+        let plan = gradus_plan::plan_with(&*settled(graph).ok()?, PlanOptions { precision: self.precision, ..PlanOptions::TRACE }).ok()?;
         let control = Control { trap_nonfinite: true, ..self.control.clone() };
         match Executor::new(Arc::new(plan)).run(inputs, &control) {
             Err(gradus_cpu::Fault::NonFinite { origin, op, value, steps }) => Some(NonFinite { origin, op, value, steps }),
@@ -174,6 +181,7 @@ fn fault(f: gradus_cpu::Fault) -> Fault {
         Cpu::TimeLimit => Fault::TimeLimit,
         Cpu::Memory { needed, limit } => Fault::Memory { needed, limit },
         Cpu::NonFinite { op, value, .. } => Fault::Internal(format!("{op} gave {value}, which was not asked for")),
+        Cpu::Whole { value } => Fault::Whole { origin: None, value },
         Cpu::Internal(text) => Fault::Internal(text),
     }
 }

@@ -1,7 +1,7 @@
 //! What a session is told before it runs anything.
 
 use crate::rewriting::Level;
-use gradus_ir::Array;
+use gradus_ir::{Array, Precision};
 use gradus_rewrite::Machine;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +55,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     pub bindings: Vec<(String, Binding)>,
     pub rewrites: Level,
+    /// The float type of a run.
+    pub precision: Precision,
     /// The machine that the rewriter prices work for.
     pub machine: Machine,
     pub limits: Limits,

@@ -127,6 +127,7 @@ fn eval_options(command: &Command, options: &Options) -> gradus_eval::Options {
         silent: tests,
         trace_all: false,
         stages: matches!(command, Command::Explain(_)),
+        precision: options.precision,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::pipeline::{self, Command};
 use crate::rewriting::Level;
 use crate::sources::Sources;
 use gradus_cpu::Control;
-use gradus_ir::Array;
+use gradus_ir::{Array, Precision};
 use gradus_rewrite::Machine;
 use gradus_syntax::{Diagnostic, FileId};
 use std::io;
@@ -70,6 +70,12 @@ impl Builder {
         self
     }
 
+    /// The float type that scripts run in. Certificates are measured in f64 always.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.options.precision = precision;
+        self
+    }
+
     /// What the rewriter prices work with: the built-in numbers, unless said otherwise.
     pub fn machine(mut self, machine: Machine) -> Self {
         self.options.machine = machine;
@@ -94,7 +100,7 @@ impl Builder {
             memory_limit: self.options.limits.memory,
             ..Control::default()
         };
-        let engine = CpuEngine::new(self.options.rewrites, self.options.machine, control);
+        let engine = CpuEngine::new(self.options.rewrites, self.options.precision, self.options.machine, control);
         Session { options: self.options, sources: Sources::new(), reader: Reader::new(), engine }
     }
 }

@@ -8,7 +8,7 @@ mod shape;
 
 use crate::interp::Interp;
 use crate::value::{CallArg, Eval, Function, Num, Value};
-use gradus_ir::{BinaryOp, Cumulative, DType, Op, ReduceOp, UnaryOp};
+use gradus_ir::{BinaryOp, Cumulative, DType, Op, Precision, ReduceOp, UnaryOp};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
@@ -88,6 +88,7 @@ table! {
     "cumprod" Kind::Cumulative(Cumulative::Prod), "running product";
     "cummax" Kind::Cumulative(Cumulative::Max), "running maximum";
     "clip" C(clip), "x limited to lo..hi";
+    "tolerance" C(tolerance), "a tolerance meant for f64, at the precision of the run";
     "where" C(where_), "a where the condition holds, else b";
     "size" C(shape::size), "number of elements";
     "shape" C(shape::shape), "axis lengths as an int vector";
@@ -293,6 +294,22 @@ fn clip(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let (x, lo, hi) = (given(x, span)?, given(lo, span)?, given(hi, span)?);
     let m = s.arith(BinaryOp::Max, &x.value, &lo.value, span, x.span, lo.span)?;
     s.arith(BinaryOp::Min, &m, &hi.value, span, x.span, hi.span)
+}
+
+fn tolerance(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let v = s.one_arg(args, "tolerance", span)?;
+    let n = s.num(&v, span)?;
+    if s.options.precision == Precision::F64 {
+        return Ok(Value::Num(n));
+    }
+    // A known one becomes a constant; for others the same formula.
+    if let Some(t) = s.static_value(n)? {
+        let t = s.tolerance(t);
+        return Ok(Value::Num(s.real(t)?));
+    }
+    let e = s.tolerance(std::f64::consts::E).ln();
+    let e = s.real(e)?;
+    Ok(Value::Num(s.bin(BinaryOp::Pow, n, e, span)?))
 }
 
 fn where_(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {

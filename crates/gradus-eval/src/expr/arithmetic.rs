@@ -39,7 +39,7 @@ impl Interp<'_> {
             BinaryOp::In => {
                 let (x, s) = (self.eval(a, env)?, self.eval(b, env)?);
                 let s = self.as_set(&s, b.span)?;
-                return self.contains(&s, &x, 1e-9, span);
+                return self.contains(&s, &x, self.tolerance(1e-9), span);
             }
         };
         let (x, y) = (self.eval(a, env)?, self.eval(b, env)?);

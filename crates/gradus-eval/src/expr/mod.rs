@@ -155,7 +155,7 @@ impl Interp<'_> {
                     })),
                     "contains" => Ok(Value::native("contains", move |i, a, span| {
                         let v = i.one_arg(a, "contains", span)?;
-                        i.contains(&set, &v, 1e-9, span)
+                        i.contains(&set, &v, i.tolerance(1e-9), span)
                     })),
                     _ => Err(self.no_field(v, name, span)),
                 }

@@ -96,7 +96,7 @@ impl Interp<'_> {
         let down = self.largest_curvature(&turned, &x, span)?;
         let up = self.largest_curvature(&split.smooth.clone().value(), &x, span)?;
         let (down, up) = (self.known_scalar(down)?, self.known_scalar(up)?);
-        Ok(down > 1e-9 * up.abs().max(1e-300))
+        Ok(down > self.tolerance(1e-9) * up.abs().max(1e-300))
     }
 
     /// A linear objective over everything has no optimum.

@@ -315,7 +315,7 @@ impl Interp<'_> {
                 Ok(n)
             }
             TermKind::Indicator(s) => {
-                let inside = self.contains(s, x, 1e-9, span)?;
+                let inside = self.contains(s, x, self.tolerance(1e-9), span)?;
                 let inside = self.num(&inside, span)?;
                 let (zero, inf) = (self.real(0.0)?, self.real(f64::INFINITY)?);
                 self.emit(Op::Select, &[inside, zero, inf], span)
@@ -429,9 +429,9 @@ pub(crate) fn contains(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval
     let tol = match tol {
         Some(t) => {
             let n = s.num(&t.value, t.span)?;
-            s.static_value(n)?.unwrap_or(1e-9)
+            s.static_value(n)?.unwrap_or(s.tolerance(1e-9))
         }
-        None => 1e-9,
+        None => s.tolerance(1e-9),
     };
     s.contains(&set, &v.value, tol, span)
 }

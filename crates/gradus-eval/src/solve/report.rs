@@ -8,12 +8,12 @@ use crate::host::{Event, Purpose};
 use crate::interp::{Interp, span_of};
 use crate::value::{Eval, Fields, Num, Stop, TermKind, Value};
 use super::facts::SolveFacts;
-use gradus_ir::{Array, BinaryOp, NodeId};
+use gradus_ir::{Array, BinaryOp, NodeId, Precision};
 use gradus_syntax::ast::Sense;
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
-/// Violations above this (relative to the point) mean that the constraints do not hold.
+/// Violations above this (relative to the point) mean that the constraints do not hold; in f32, above what it can tell.
 const FEASIBLE: f64 = 1e-6;
 
 /// A residual above this (relative to the value and the point) is not what convergence leaves.
@@ -131,6 +131,9 @@ impl Interp<'_> {
         let method: Vec<String> = fin.runs.iter().map(|(r, _)| r.name()).collect();
         fields.push((Arc::from("method"), Value::Str(Arc::from(method.join(" then ")))));
         fields.push((Arc::from("why"), Value::Str(Arc::from(fin.why.clone()))));
+        if self.options.precision != Precision::F64 {
+            fields.push((Arc::from("precision"), Value::Str(Arc::from(self.options.precision.name()))));
+        }
     }
 
     fn number_fields(&mut self, fin: &Finished, split: &Split, span: Span, fields: &mut Fields) -> Eval<()> {
@@ -313,7 +316,8 @@ impl Interp<'_> {
         let Some(k) = fin.kkt else { return Ok(false) };
         let residual = self.known_scalar(k)?;
         let value = self.known_scalar(fin.value)?;
-        Ok(!(residual <= STALLED * value.abs().max(self.scale(fin)?)))
+        let stalled = self.tolerance(1e-6).max(STALLED);
+        Ok(!(residual <= stalled * value.abs().max(self.scale(fin)?)))
     }
 
     /// The size of the point: its largest entry, and at least one.
@@ -401,7 +405,7 @@ impl Interp<'_> {
         let mut out = Vec::new();
         for (name, v) in &fin.violations {
             let a = self.known_scalar(*v)?;
-            if !(a <= FEASIBLE * scale) {
+            if !(a <= self.tolerance(1e-9).max(FEASIBLE) * scale) {
                 out.push((name.clone(), a));
             }
         }

@@ -3,14 +3,14 @@
 use crate::outcome::Outcome;
 use crate::sources::Sources;
 use gradus_eval::Output;
-use gradus_ir::{Array, DType};
+use gradus_ir::{Array, DType, Precision};
 use gradus_syntax::{Diagnostic, Severity, Span};
 use serde_json::Map;
 
 pub use serde_json::{Value, json};
 
 /// Everything a command found out about one script. Of values printed under one name the last is kept.
-pub fn outcome(script: &str, o: &Outcome, sources: &Sources, seed: u64) -> Value {
+pub fn outcome(script: &str, o: &Outcome, sources: &Sources, seed: u64, precision: Precision) -> Value {
     let values: Map<String, Value> = o.values.iter().map(|(n, v)| (n.clone(), value(v))).collect();
     let solves: Vec<Value> =
         o.solves.iter().map(|s| json!({ "name": s.name, "record": value(&s.record) })).collect();
@@ -27,6 +27,7 @@ pub fn outcome(script: &str, o: &Outcome, sources: &Sources, seed: u64) -> Value
         "gradus": env!("CARGO_PKG_VERSION"),
         "script": script,
         "seed": seed,
+        "precision": precision.name(),
         "status": o.status.name(),
         "values": values,
         "solves": solves,

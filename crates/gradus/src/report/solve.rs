@@ -32,6 +32,9 @@ pub fn report(name: Option<&str>, record: &Output, width: usize) -> Vec<String> 
     {
         rows.push(("certificate".into(), real(v, 3)));
     }
+    if let Some(precision) = text("precision") {
+        rows.push(("precision".into(), precision));
+    }
     if let Some(method) = text("method") {
         rows.push(("method".into(), method));
     }

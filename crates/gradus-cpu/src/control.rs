@@ -23,7 +23,7 @@ pub struct Control {
 
 impl Control {
     /// Is the run allowed to go on? Reads the clock only if told to.
-    pub(crate) fn check(&self, read_clock: bool) -> Result<(), Fault> {
+    pub fn check(&self, read_clock: bool) -> Result<(), Fault> {
         if let Some(c) = &self.cancel
             && c.load(Ordering::Relaxed)
         {

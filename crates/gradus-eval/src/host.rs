@@ -164,6 +164,12 @@ pub trait Host {
     fn cancelled(&self) -> bool {
         false
     }
+
+    /// May tracing go on, with so many bytes in the graphs being built? Asked every few hundred expressions.
+    fn limits(&self, bytes: usize) -> Result<(), Fault> {
+        let _ = bytes;
+        if self.cancelled() { Err(Fault::Cancelled) } else { Ok(()) }
+    }
 }
 
 /// What a run says while it goes.

@@ -46,6 +46,9 @@ impl Default for Options {
 /// How deep calls of the language may nest.
 const MAX_CALLS: usize = 2_000;
 
+/// Expressions between two looks at the limits of the run.
+const BETWEEN_LIMITS: u32 = 256;
+
 pub struct Interp<'h> {
     pub host: &'h mut dyn Host,
     pub mode: Mode,
@@ -60,6 +63,8 @@ pub struct Interp<'h> {
     /// Files whose expressions do not become origins (the library's), so that a message points at the user's call.
     pub library_files: HashSet<u32>,
     pub(crate) calls: usize,
+    /// Expressions evaluated since the limits were looked at.
+    since: u32,
     fresh: usize,
     /// The value of a session node that was asked for as a size while checking.
     sizes: HashMap<NodeId, Dim>,
@@ -92,6 +97,7 @@ impl<'h> Interp<'h> {
             traced: TraceWanted::default(),
             library_files: HashSet::new(),
             calls: 0,
+            since: 0,
             fresh: 0,
             sizes: HashMap::new(),
             step_key: None,
@@ -123,6 +129,16 @@ impl<'h> Interp<'h> {
         }
         self.calls += 1;
         Ok(())
+    }
+
+    /// Every so many expressions: may the run go on?
+    pub(crate) fn poll(&mut self) -> Eval<()> {
+        self.since += 1;
+        if self.since < BETWEEN_LIMITS {
+            return Ok(());
+        }
+        self.since = 0;
+        self.host.limits(self.tracer.bytes()).map_err(|f| self.fault(f))
     }
 
     pub fn emit(&mut self, op: Op, inputs: &[Num], span: Span) -> Eval<Num> {

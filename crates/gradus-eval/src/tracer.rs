@@ -5,12 +5,36 @@
 use crate::value::Num;
 use gradus_ir::{Graph, IrError, NodeId, Op, Origin, Ty};
 use indexmap::IndexMap;
+use std::cell::RefCell;
 
 pub struct Level {
     pub uid: u64,
     pub graph: Graph,
     /// For each captured outer value, the parameter that stands for it.
     captures: IndexMap<Num, NodeId>,
+    reached: RefCell<Reached>,
+}
+
+/// Which nodes depend on some of them, as far as the graph was looked at: a graph only grows at its end.
+#[derive(Default)]
+struct Reached {
+    from: Vec<NodeId>,
+    nodes: Vec<bool>,
+}
+
+impl Level {
+    fn depends(&self, id: NodeId, from: &[NodeId]) -> bool {
+        let mut r = self.reached.borrow_mut();
+        if r.from != from {
+            *r = Reached { from: from.to_vec(), nodes: Vec::new() };
+        }
+        for k in r.nodes.len()..self.graph.len() {
+            let k = NodeId(k as u32);
+            let yes = from.contains(&k) || self.graph.node(k).inputs.iter().any(|i| r.nodes[i.index()]);
+            r.nodes.push(yes);
+        }
+        r.nodes.get(id.index()).copied().unwrap_or(false)
+    }
 }
 
 pub struct Tracer {
@@ -45,7 +69,7 @@ impl Tracer {
     fn push(&mut self) {
         let uid = self.next_uid;
         self.next_uid += 1;
-        self.levels.push(Level { uid, graph: Graph::new(), captures: IndexMap::new() });
+        self.levels.push(Level { uid, graph: Graph::new(), captures: IndexMap::new(), reached: RefCell::default() });
     }
 
     fn internal(text: &str) -> IrError {
@@ -67,6 +91,18 @@ impl Tracer {
 
     pub fn graph_of(&self, n: Num) -> Option<&Graph> {
         self.levels.iter().rev().find(|l| l.uid == n.level).map(|l| &l.graph)
+    }
+
+    /// Does a value depend on one of `xs`, which are values of one graph? A value of another graph does not.
+    pub fn depends(&self, n: Num, xs: &[Num]) -> bool {
+        let Some(level) = xs.first().map(|x| x.level) else { return false };
+        let from: Vec<NodeId> = xs.iter().map(|x| x.id).collect();
+        n.level == level && self.levels.iter().rev().find(|l| l.uid == level).is_some_and(|l| l.depends(n.id, &from))
+    }
+
+    /// Bytes of all graphs under construction, without what their ops hold.
+    pub fn bytes(&self) -> usize {
+        self.levels.iter().map(|l| l.graph.len() * size_of::<gradus_ir::Node>()).sum()
     }
 
     pub fn ty(&self, n: Num) -> Option<&Ty> {

@@ -173,7 +173,7 @@ fn settled(graph: &Graph) -> Result<Cow<'_, Graph>, Fault> {
     graph.settled().map(Cow::Owned).map_err(|e| Fault::Internal(e.to_string()))
 }
 
-fn fault(f: gradus_cpu::Fault) -> Fault {
+pub(crate) fn fault(f: gradus_cpu::Fault) -> Fault {
     use gradus_cpu::Fault as Cpu;
     match f {
         Cpu::Index { origin, index, len } => Fault::Index { origin, index, len },

@@ -3,7 +3,7 @@
 use crate::bindings::{Bound, unknown_format};
 use crate::data::{self, Reader};
 use crate::emit::Emit;
-use crate::engine::CpuEngine;
+use crate::engine::{CpuEngine, fault};
 use crate::options::Options;
 use crate::outcome::{Solved, TestResult};
 use crate::report::save;
@@ -11,13 +11,16 @@ use crate::report::series::Plot;
 use crate::sources::Sources;
 use crate::stdlib;
 use crate::timings::Stage;
-use gradus_eval::host::{DataRequest, Engine, Event, Host};
+use gradus_eval::host::{DataRequest, Engine, Event, Fault, Host};
 use gradus_eval::{Library, Mode, Output};
 use gradus_ir::Array;
 use gradus_syntax::{Diagnostic, FileId, Span};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Bytes of graphs under construction where no limit is set: a script that asks for more has lost its way.
+const MOST_TRACED: usize = 2 << 30;
 
 /// One command's host: passes events on and keeps what the outcome needs.
 pub struct SessionHost<'s> {
@@ -181,6 +184,15 @@ impl Host for SessionHost<'_> {
 
     fn cancelled(&self) -> bool {
         self.options.cancel.is_cancelled()
+    }
+
+    fn limits(&self, bytes: usize) -> Result<(), Fault> {
+        let control = &self.engine.control;
+        control.check(true).map_err(fault)?;
+        match control.memory_limit.unwrap_or(MOST_TRACED) {
+            limit if bytes > limit => Err(Fault::Memory { needed: bytes, limit }),
+            _ => Ok(()),
+        }
     }
 }
 

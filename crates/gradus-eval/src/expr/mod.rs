@@ -19,6 +19,7 @@ const GROWTH: usize = 4 * 1024 * 1024;
 
 impl Interp<'_> {
     pub fn eval(&mut self, e: &Expr, env: &Env) -> Eval<Value> {
+        self.poll()?;
         stacker::maybe_grow(RED_ZONE, GROWTH, || {
             let old = self.at(e.span);
             let out = self.eval_kind(e, env);

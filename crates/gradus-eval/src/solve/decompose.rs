@@ -179,13 +179,7 @@ impl Interp<'_> {
 
     /// Does a value of the open region depend on the unknown's leaves?
     fn depends(&self, n: Num, xs: &[Num]) -> bool {
-        let Some(level) = xs.first().map(|x| x.level) else { return false };
-        if n.level != level {
-            return false;
-        }
-        let Some(g) = self.tracer.graph_of(n) else { return false };
-        let ids: Vec<NodeId> = xs.iter().map(|x| x.id).collect();
-        g.reaching(&[n.id], |_| false).iter().enumerate().any(|(k, live)| *live && ids.contains(&NodeId(k as u32)))
+        self.tracer.depends(n, xs)
     }
 
     fn free_scalar(&self, v: &Value, xs: &[Num]) -> Option<Num> {

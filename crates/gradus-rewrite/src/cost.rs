@@ -63,6 +63,9 @@ impl Default for Machine {
 
 /// Nanoseconds of work that are too little for a search to pay.
 const SMALL: f64 = 25_000.0;
+/// Nodes that are searched whatever it takes, and the search of one more.
+const SEARCHED: usize = 500;
+const SEARCH: f64 = 5_000.0;
 
 fn count(t: &Ty) -> f64 {
     shape_size(&t.shape)
@@ -268,11 +271,13 @@ impl Machine {
         total
     }
 
-    /// Is a graph that runs so often too little work for a search to pay?
-    pub fn is_small(&self, g: &Graph, times: f64) -> bool {
+    /// Is a graph that runs so often too little work for a search to pay? `nodes` with those of its regions.
+    pub fn is_small(&self, g: &Graph, nodes: usize, times: f64) -> bool {
         fn has_loop(g: &Graph) -> bool {
             g.nodes().any(|(_, n)| matches!(n.op, Op::Loop(_)) || n.op.regions().iter().any(|r| has_loop(r)))
         }
-        self.graph_cost(g) * times < SMALL && !has_loop(g)
+        let work = self.graph_cost(g) * times;
+        let search = SEARCH * nodes.saturating_sub(SEARCHED) as f64;
+        work < search || work < search + SMALL && !has_loop(g)
     }
 }

@@ -21,23 +21,48 @@ pub fn load(sea: &Sea, normal: bool) -> Option<(Space, Vec<Id>)> {
             && homes.home[k] == homes.home[at]
             && sea.nodes[k].tys.first().zip(sea.nodes[at].tys.first()).is_some_and(|(a, b)| a == b)
     };
-    let mut map: Vec<Id> = Vec::with_capacity(sea.nodes.len());
-    for (at, n) in sea.nodes.iter().enumerate() {
+    // Uses first, so that what is taken apart for the one sum it is in does not become a sum of its own.
+    let mut needed = vec![false; sea.nodes.len()];
+    for o in &sea.outputs {
+        needed[usize::from(*o)] = true;
+    }
+    let mut flat: Vec<Flat> = vec![Flat::Not; sea.nodes.len()];
+    for (at, n) in sea.nodes.iter().enumerate().rev() {
+        if !needed[at] {
+            continue;
+        }
         let real = n.tys.first().is_some_and(|t| t.dtype == DType::Real);
-        let kids: Kids = n.kids.iter().map(|k| map[usize::from(*k)]).collect();
-        let want = n.tys.first().map(|t| t.shape.clone());
-        let id = if normal && real && is_sum(&n.op) {
-            let mut terms = Vec::new();
-            sum(sea, &map, &inner, at, 1.0, &mut terms);
-            normal::lin(&mut s, terms, 0.0, want, 0, n.origin)?
+        let mut need = |k: Id| needed[usize::from(k)] = true;
+        if normal && real && is_sum(&n.op) {
+            let terms = sum(sea, &inner, at);
+            terms.iter().for_each(|t| need(t.1));
+            flat[at] = Flat::Sum(terms);
         } else if normal && real && is_product(&n.op) {
-            let mut factors = Vec::new();
-            product(sea, &map, &inner, at, 1, &mut factors);
-            normal::prod(&mut s, factors, want, 0, n.origin)?
+            let factors = product(sea, &inner, at);
+            factors.iter().for_each(|f| need(f.0));
+            flat[at] = Flat::Product(factors);
         } else {
-            s.normalised(n.op.clone(), &kids, 0, n.origin)?
+            n.kids.iter().for_each(|k| need(*k));
+        }
+    }
+    let mut map: Vec<Id> = vec![Id::default(); sea.nodes.len()];
+    for (at, n) in sea.nodes.iter().enumerate().filter(|(at, _)| needed[*at]) {
+        let want = n.tys.first().map(|t| t.shape.clone());
+        let to = |k: Id| map[usize::from(k)];
+        map[at] = match std::mem::replace(&mut flat[at], Flat::Not) {
+            Flat::Sum(terms) => {
+                let terms = terms.into_iter().map(|(c, k)| (c, to(k))).collect();
+                normal::lin(&mut s, terms, 0.0, want, 0, n.origin)?
+            }
+            Flat::Product(factors) => {
+                let factors = factors.into_iter().map(|(k, e)| (to(k), e)).collect();
+                normal::prod(&mut s, factors, want, 0, n.origin)?
+            }
+            Flat::Not => {
+                let kids: Kids = n.kids.iter().map(|k| to(*k)).collect();
+                s.normalised(n.op.clone(), &kids, 0, n.origin)?
+            }
         };
-        map.push(id);
     }
     s.graph.rebuild();
     let outputs = sea.outputs.iter().map(|o| s.graph.find(map[usize::from(*o)])).collect();
@@ -55,16 +80,18 @@ fn is_product(op: &Sop) -> bool {
     matches!(op, Sop::Ir(Op::Binary(BinaryOp::Mul | BinaryOp::Div) | Op::Unary(UnaryOp::Recip)))
 }
 
-fn sum(
-    sea: &Sea,
-    map: &[Id],
-    inner: &dyn Fn(usize, Id) -> bool,
-    at: usize,
-    c: f64,
-    out: &mut Vec<(f64, Id)>,
-) {
+/// A sum or product with what only it uses taken apart: operands are nodes of the sea.
+#[derive(Clone)]
+enum Flat {
+    Not,
+    Sum(Vec<(f64, Id)>),
+    Product(Vec<(Id, i32)>),
+}
+
+fn sum(sea: &Sea, inner: &dyn Fn(usize, Id) -> bool, at: usize) -> Vec<(f64, Id)> {
+    let mut out = Vec::new();
     // Iterative: a sum written over thousands of lines is a chain that deep.
-    let mut work: Vec<(usize, f64)> = vec![(at, c)];
+    let mut work: Vec<(usize, f64)> = vec![(at, 1.0)];
     // How long the sum is if nothing more is taken apart.
     let mut length = sea.nodes[at].kids.len();
     while let Some((at, c)) = work.pop() {
@@ -78,21 +105,16 @@ fn sum(
                 length = longer;
                 work.push((usize::from(*kid), c));
             } else {
-                out.push((c, map[usize::from(*kid)]));
+                out.push((c, *kid));
             }
         }
     }
+    out
 }
 
-fn product(
-    sea: &Sea,
-    map: &[Id],
-    inner: &dyn Fn(usize, Id) -> bool,
-    at: usize,
-    e: i32,
-    out: &mut Vec<(Id, i32)>,
-) {
-    let mut work: Vec<(usize, i32)> = vec![(at, e)];
+fn product(sea: &Sea, inner: &dyn Fn(usize, Id) -> bool, at: usize) -> Vec<(Id, i32)> {
+    let mut out = Vec::new();
+    let mut work: Vec<(usize, i32)> = vec![(at, 1)];
     let mut length = sea.nodes[at].kids.len();
     while let Some((at, e)) = work.pop() {
         let n = &sea.nodes[at];
@@ -105,10 +127,11 @@ fn product(
                 length = longer;
                 work.push((usize::from(*kid), e));
             } else {
-                out.push((map[usize::from(*kid)], e));
+                out.push((*kid, e));
             }
         }
     }
+    out
 }
 
 /// How often the body of a loop runs, with the loops around it.

@@ -8,6 +8,8 @@ use crate::sea::Kids;
 use crate::space::{Space, Term, View};
 use egg::Id;
 use gradus_ir::Origin;
+use rustc_hash::FxHasher;
+use std::hash::{Hash, Hasher};
 
 /// One use of a rule: the class it was found in, and the class of the new form.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub const PHASES: &[Phase] = &[
 pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Applied>, Vec<(&'static str, Stop)>) {
     let mut log = Vec::new();
     let mut stops = Vec::new();
+    let mut watch = Watch::default();
+    let mut previous: &[Family] = &[];
     for phase in PHASES {
         let active: Vec<(u16, &Rule)> = rules
             .iter()
@@ -46,9 +50,12 @@ pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Appli
         }
         let by_head = by_head(&active);
         let mut stop = Stop::Iterations;
-        for _ in 0..phase.rounds {
+        for k in 0..phase.rounds {
             let before = (s.graph.number_of_classes(), s.graph.total_size());
-            round(s, &by_head, &mut log, node_limit);
+            // Rules that went through everything in the phase before need only look at what has changed, too.
+            let known: &[Family] = if k == 0 { previous } else { phase.families };
+            let changed = watch.changed(s);
+            round(s, &by_head, &|class, rule| changed.contains(class) || !known.contains(&rule.family), &mut log, node_limit);
             s.graph.rebuild();
             if s.graph.total_size() >= node_limit {
                 stop = Stop::Nodes;
@@ -60,8 +67,62 @@ pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Appli
             }
         }
         stops.push((phase.name, stop));
+        previous = phase.families;
     }
     (log, stops)
+}
+
+/// How far below a class a rule and the normal form of what it proposes may look.
+const REACH: usize = 5;
+
+/// What each class was like when the rules last looked at it.
+#[derive(Default)]
+struct Watch {
+    seen: Vec<u64>,
+}
+
+/// Classes by number.
+struct Changed(Vec<bool>);
+
+impl Changed {
+    fn contains(&self, class: Id) -> bool {
+        self.0.get(usize::from(class)).copied().unwrap_or(true)
+    }
+}
+
+impl Watch {
+    /// The classes that a rule might see differently than it did at the last call: those that have changed, and what is above them.
+    /// A rule is a function of what it sees, so that it has nothing new to say about the others.
+    fn changed(&mut self, s: &Space) -> Changed {
+        let size = s.graph.nodes().len();
+        self.seen.resize(size, 0);
+        let mut changed = vec![false; size];
+        let mut edge: Vec<Id> = Vec::new();
+        for c in s.graph.classes() {
+            let k = usize::from(c.id);
+            let mut h = FxHasher::default();
+            (c.nodes.len(), c.parents().len(), c.data.values.0, c.data.constant, &c.data.deps).hash(&mut h);
+            // Zero is what no class was like.
+            let now = h.finish() | 1;
+            if std::mem::replace(&mut self.seen[k], now) != now {
+                changed[k] = true;
+                edge.push(c.id);
+            }
+        }
+        for _ in 0..REACH {
+            let mut next = Vec::new();
+            for class in edge {
+                for p in s.graph[class].parents() {
+                    let p = s.graph.find(p);
+                    if !std::mem::replace(&mut changed[usize::from(p)], true) {
+                        next.push(p);
+                    }
+                }
+            }
+            edge = next;
+        }
+        Changed(changed)
+    }
 }
 
 /// Rules with their numbers.
@@ -88,7 +149,13 @@ struct Found {
     term: Term,
 }
 
-fn round(s: &mut Space, by_head: &[Numbered<'_>], log: &mut Vec<Applied>, node_limit: usize) {
+fn round(
+    s: &mut Space,
+    by_head: &[Numbered<'_>],
+    wanted: &dyn Fn(Id, &Rule) -> bool,
+    log: &mut Vec<Applied>,
+    node_limit: usize,
+) {
     let mut ids: Vec<Id> = s.graph.classes().map(|c| c.id).collect();
     ids.sort_unstable();
     let mut found: Vec<Found> = Vec::new();
@@ -100,7 +167,7 @@ fn round(s: &mut Space, by_head: &[Numbered<'_>], log: &mut Vec<Applied>, node_l
             if rules.is_empty() || n.kids.len() > LONGEST {
                 continue;
             }
-            for (k, rule) in rules {
+            for (k, rule) in rules.iter().filter(|(_, r)| wanted(id, r)) {
                 for term in (rule.apply)(s, id, op, &n.kids) {
                     let form = (n.op, if rule.directed { n.kids.clone() } else { Kids::new() });
                     found.push(Found { rule: *k, directed: rule.directed, class: id, form, term });

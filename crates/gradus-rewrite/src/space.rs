@@ -129,7 +129,11 @@ pub fn types_of(table: &Table, op: &Sop, kids: &[&Fact]) -> Types {
 }
 
 pub fn fact_of(table: &Table, op: &Sop, kids: &[&Fact]) -> Fact {
-    let tys = types_of(table, op, kids);
+    fact_with(types_of(table, op, kids), op, kids)
+}
+
+/// Like `fact_of`, of a node whose types are known.
+pub fn fact_with(tys: Types, op: &Sop, kids: &[&Fact]) -> Fact {
     let dtype = tys.first().map_or(DType::Real, |t| t.dtype);
     let constant = match op {
         Sop::Ir(Op::Const(v, _)) => Some(*v),

@@ -3,24 +3,25 @@
 
 use crate::cost::Machine;
 use crate::report::{Fired, Report};
+use crate::rules::head::HEADS;
 use crate::rules::{self, Family, Head, Rule};
-use crate::sea::Sop;
-use crate::space::{Fact, Term, View, fact_of, Table};
+use crate::sea::{Kids, Sop};
+use crate::space::{Fact, Term, View, fact_with};
 use crate::{Options, Rewritten, count, emit};
 use egg::Id;
 use gradus_ir::{DType, Graph, IrError, IrResult, NodeId, Op, Origin, Ty};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// A region under construction, readable by rules.
-struct Plain {
-    graph: Graph,
+/// A region, readable by rules.
+#[derive(Default)]
+struct Seen {
     ops: Vec<Sop>,
-    kids: Vec<Vec<Id>>,
+    kids: Vec<Kids>,
     facts: Vec<Fact>,
-    table: Table,
 }
 
-impl View for Plain {
+impl View for Seen {
     fn forms(&self, id: Id, f: &mut dyn FnMut(&Sop, &[Id])) {
         let k = usize::from(id);
         f(&self.ops[k], &self.kids[k]);
@@ -37,15 +38,14 @@ fn id(n: NodeId) -> Id {
     Id::from(n.index())
 }
 
-impl Plain {
+impl Seen {
     /// Reads the nodes that were added to the graph since.
-    fn catch_up(&mut self) {
-        for k in self.ops.len()..self.graph.len() {
-            let node = self.graph.node(NodeId(k as u32));
-            let kids: Vec<Id> = node.inputs.iter().map(|i| id(*i)).collect();
+    fn catch_up(&mut self, g: &Graph) {
+        for k in self.ops.len()..g.len() {
+            let node = g.node(NodeId(k as u32));
+            let kids: Kids = node.inputs.iter().map(|i| id(*i)).collect();
             let op = Sop::Ir(node.op.clone());
-            let facts: Vec<&Fact> = kids.iter().map(|i| &self.facts[usize::from(*i)]).collect();
-            let mut fact = match node.op {
+            let fact = match node.op {
                 // Not typed by operands.
                 Op::Param(_) => Fact {
                     tys: node.tys.clone(),
@@ -53,15 +53,49 @@ impl Plain {
                     constant: None,
                     deps: Default::default(),
                 },
-                _ => fact_of(&self.table, &op, &facts),
+                _ => {
+                    let facts: SmallVec<[&Fact; 4]> = kids.iter().map(|i| &self.facts[usize::from(*i)]).collect();
+                    fact_with(node.tys.clone(), &op, &facts)
+                }
             };
-            fact.tys = node.tys.clone();
             self.ops.push(op);
             self.kids.push(kids);
             self.facts.push(fact);
         }
     }
 
+    /// The first form that a rule has for the node.
+    fn proposed(&self, rule: &Rule, at: NodeId) -> Option<Term> {
+        let k = at.index();
+        (rule.apply)(self, id(at), &self.ops[k], &self.kids[k]).into_iter().next()
+    }
+}
+
+struct Rules {
+    all: Vec<&'static Rule>,
+    /// Those that look at nodes with each head.
+    by_head: Vec<Vec<&'static Rule>>,
+}
+
+/// Has any rule something to say about any node of the region or of those inside it? Most have not, and need not be copied.
+fn any(g: &Graph, rules: &Rules) -> bool {
+    let mut seen = Seen::default();
+    seen.catch_up(g);
+    let live = g.live();
+    g.nodes().filter(|(at, _)| live[at.index()]).any(|(at, node)| {
+        node.op.regions().iter().any(|r| any(r, rules))
+            || rules.by_head[Head::of(&seen.ops[at.index()]).index()].iter().any(|rule| seen.proposed(rule, at).is_some())
+    })
+}
+
+/// A region under construction.
+#[derive(Default)]
+struct Plain {
+    graph: Graph,
+    seen: Seen,
+}
+
+impl Plain {
     fn write(&mut self, t: &Term, origin: Origin) -> IrResult<NodeId> {
         match t {
             Term::At(i) => Ok(NodeId(usize::from(*i) as u32)),
@@ -90,9 +124,8 @@ impl Plain {
     }
 }
 
-fn region(g: &Graph, rules: &[&'static Rule], report: &mut Report) -> IrResult<Graph> {
-    let mut p =
-        Plain { graph: Graph::new(), ops: Vec::new(), kids: Vec::new(), facts: Vec::new(), table: Table::default() };
+fn region(g: &Graph, rules: &Rules, report: &mut Report) -> IrResult<Graph> {
+    let mut p = Plain::default();
     let args: Vec<NodeId> = g.params().iter().map(|q| p.graph.param(g.ty(*q).clone(), g.node(*q).origin)).collect();
     let live = g.live();
     let mut map: Vec<Option<NodeId>> = vec![None; g.len()];
@@ -109,14 +142,12 @@ fn region(g: &Graph, rules: &[&'static Rule], report: &mut Report) -> IrResult<G
         }
         let op = inside(&node.op, rules, report)?;
         let mut new = p.graph.add(op, &inputs, node.origin)?;
-        p.catch_up();
-        for rule in rules {
-            let k = usize::from(id(new));
-            if !rule.heads.contains(&Head::of(&p.ops[k])) {
+        p.seen.catch_up(&p.graph);
+        for rule in &rules.all {
+            if !rule.heads.contains(&Head::of(&p.seen.ops[new.index()])) {
                 continue;
             }
-            let (op, kids) = (p.ops[k].clone(), p.kids[k].clone());
-            let Some(t) = (rule.apply)(&p, id(new), &op, &kids).into_iter().next() else { continue };
+            let Some(t) = p.seen.proposed(rule, new) else { continue };
             let other = p.write(&t, node.origin)?;
             if p.graph.node(other).tys == p.graph.node(new).tys && other != new {
                 report.note(Fired {
@@ -129,7 +160,7 @@ fn region(g: &Graph, rules: &[&'static Rule], report: &mut Report) -> IrResult<G
                 });
                 new = other;
             }
-            p.catch_up();
+            p.seen.catch_up(&p.graph);
         }
         map[at.index()] = Some(new);
     }
@@ -142,7 +173,7 @@ fn region(g: &Graph, rules: &[&'static Rule], report: &mut Report) -> IrResult<G
 }
 
 /// The op with its regions stabilised; regions in which nothing fired stay the same objects.
-fn inside(op: &Op, rules: &[&'static Rule], report: &mut Report) -> IrResult<Op> {
+fn inside(op: &Op, rules: &Rules, report: &mut Report) -> IrResult<Op> {
     let mut one = |g: &Arc<Graph>| -> IrResult<Arc<Graph>> {
         let mut own = Report::default();
         let new = region(g, rules, &mut own)?;
@@ -182,8 +213,13 @@ pub fn stabilise(graph: &Graph) -> Rewritten {
 
 /// The stabilised graph and, in the report, the rules that fired; `None` where none did.
 pub fn of(graph: &Graph, options: &Options, report: &mut Report) -> Option<Graph> {
-    let rules: Vec<&'static Rule> =
+    let all: Vec<&'static Rule> =
         rules::all().into_iter().filter(|r| r.family == Family::Stable && !options.without.iter().any(|w| w == r.name)).collect();
+    let of_head = |k: usize| all.iter().copied().filter(|r| r.heads.iter().any(|h| h.index() == k)).collect();
+    let rules = Rules { by_head: (0..HEADS).map(of_head).collect(), all };
+    if !any(graph, &rules) {
+        return None;
+    }
     let mut own = Report::default();
     let new = region(graph, &rules, &mut own);
     match new {

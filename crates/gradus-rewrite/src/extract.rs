@@ -6,7 +6,8 @@
 
 use crate::cost::Machine;
 use crate::load::times;
-use crate::sea::{Deps, Kids, Sea, SeaNode, Sop, deps_of};
+use crate::sea::{Kids, Sea, SeaNode, Sop};
+use crate::shared::Chosen;
 use crate::describe;
 use crate::saturate::Applied;
 use crate::space::{Enode, Space};
@@ -14,25 +15,25 @@ use egg::{Id, Language};
 use gradus_ir::Ty;
 use std::collections::HashSet;
 
-struct Form {
+pub struct Form {
     op: u32,
-    kids: Vec<u32>,
-    cost: f64,
+    pub kids: Vec<u32>,
+    pub cost: f64,
     by: u16,
     born: u32,
 }
 
 pub struct Extractor<'s> {
-    space: &'s Space,
+    pub(crate) space: &'s Space,
     /// Classes in a fixed order; `forms[c]` their forms.
-    ids: Vec<Id>,
-    forms: Vec<Vec<Form>>,
-    roots: Vec<u32>,
+    pub(crate) ids: Vec<Id>,
+    pub(crate) forms: Vec<Vec<Form>>,
+    pub(crate) roots: Vec<u32>,
     /// Estimate of the cheapest form of each class, shared work counted every time.
     tree: Vec<f64>,
-    mark: Vec<u32>,
-    generation: u32,
-    visits: usize,
+    pub(crate) mark: Vec<u32>,
+    pub(crate) generation: u32,
+    pub(crate) visits: usize,
 }
 
 /// Which form stands for each class.
@@ -94,7 +95,7 @@ impl<'s> Extractor<'s> {
         Extractor { space, ids, forms, roots, tree: vec![f64::INFINITY; n], mark: vec![0; n], generation: 0, visits: 0 }
     }
 
-    fn op(&self, f: &Form) -> &'s Sop {
+    pub(crate) fn op(&self, f: &Form) -> &'s Sop {
         self.space.graph.analysis.op(f.op)
     }
 
@@ -133,16 +134,8 @@ impl<'s> Extractor<'s> {
         best
     }
 
-    /// The cost of the graph a choice makes; infinite where it has a cycle or a hole.
-    fn price(&mut self, choice: &Choice) -> f64 {
-        match self.order(choice) {
-            Some(order) => self.price_of(choice, &order),
-            None => f64::INFINITY,
-        }
-    }
-
     /// The chosen classes, operands first.
-    fn order(&mut self, choice: &Choice) -> Option<Vec<u32>> {
+    pub(crate) fn order(&mut self, choice: &Choice) -> Option<Vec<u32>> {
         self.generation += 2;
         let (open, done) = (self.generation, self.generation + 1);
         let mut order = Vec::new();
@@ -183,46 +176,12 @@ impl<'s> Extractor<'s> {
         Some(order)
     }
 
-    fn price_of(&self, choice: &Choice, order: &[u32]) -> f64 {
-        let loops = &self.space.graph.analysis.loops;
-        let mut at = vec![u32::MAX; self.ids.len()];
-        let mut deps: Vec<Deps> = Vec::with_capacity(order.len());
-        for (k, c) in order.iter().enumerate() {
-            let f = &self.forms[*c as usize][choice[*c as usize] as usize];
-            deps.push(deps_of(self.op(f), f.kids.iter().map(|k| &deps[at[*k as usize] as usize])));
-            at[*c as usize] = k as u32;
-        }
-        // A value of a loop can only be used inside it.
-        let place = |c: u32| at[c as usize] as usize;
-        if self.roots.iter().any(|r| !deps[place(*r)].is_empty()) {
-            return f64::INFINITY;
-        }
-        // Outer loops stand after inner ones.
-        let mut runs = vec![1.0f64; loops.len()];
-        let most = |d: &Deps, runs: &[f64]| d.iter().map(|l| runs[*l as usize]).fold(1.0, f64::max);
-        for (k, c) in order.iter().enumerate().rev() {
-            let f = &self.forms[*c as usize][choice[*c as usize] as usize];
-            if let Sop::Loop(l) = self.op(f) {
-                let info = &loops[*l as usize];
-                if f.kids.iter().take(info.carries + info.scanned).any(|k| deps[place(*k)].contains(l)) {
-                    return f64::INFINITY;
-                }
-                // A loop that never runs would make deeper work look free.
-                runs[*l as usize] = most(&deps[k], &runs) * loops[*l as usize].trips().max(1.0);
-            }
-        }
-        order
-            .iter()
-            .zip(&deps)
-            .map(|(c, d)| self.forms[*c as usize][choice[*c as usize] as usize].cost * most(d, &runs))
-            .sum()
-    }
-
     /// Take single changes while they pay, the most promising first.
-    fn improve(&mut self, choice: &mut Choice, scale: &[f64]) -> f64 {
-        let mut cost = self.price(choice);
+    pub(crate) fn improve(&mut self, choice: Choice) -> Chosen {
+        let scale: Vec<f64> = (0..self.ids.len()).map(|c| self.times(c)).collect();
+        let mut x = self.chosen(choice);
         for _ in 0..4 {
-            let Some(order) = self.order(choice) else { return f64::INFINITY };
+            let Some(order) = self.order(&x.choice) else { return x };
             let mut tries: Vec<(f64, u32, u32)> = Vec::new();
             for c in &order {
                 let ci = *c as usize;
@@ -232,9 +191,9 @@ impl<'s> Extractor<'s> {
                 let guess = |f: &Form| {
                     f.cost * scale[ci] + f.kids.iter().map(|k| self.tree[*k as usize]).sum::<f64>()
                 };
-                let now = guess(&self.forms[ci][choice[ci] as usize]);
+                let now = guess(&self.forms[ci][x.choice[ci] as usize]);
                 for (k, f) in self.forms[ci].iter().enumerate() {
-                    if k as u32 != choice[ci] {
+                    if k as u32 != x.choice[ci] {
                         tries.push((guess(f) - now, *c, k as u32));
                     }
                 }
@@ -243,43 +202,36 @@ impl<'s> Extractor<'s> {
             let mut better = false;
             for (_, c, k) in tries {
                 if self.visits > VISITS {
-                    return cost;
+                    return x;
                 }
-                let old = std::mem::replace(&mut choice[c as usize], k);
-                if old == k {
-                    continue;
-                }
-                let new = self.price(choice);
-                if new < cost * (1.0 - 1e-9) {
-                    cost = new;
-                    better = true;
-                } else {
-                    choice[c as usize] = old;
-                }
+                better |= self.attempt(&mut x, c, k);
             }
             if !better {
                 break;
             }
         }
-        cost
+        x
     }
 
-    /// The choice, and which classes it uses, operands first.
-    pub fn best(&mut self) -> Option<(Choice, Vec<u32>)> {
+    /// Where the search starts: what was there, with the guess for classes that rules made; and the guess alone.
+    pub(crate) fn starts(&mut self) -> [Choice; 2] {
         let guess = self.bottom_up();
-        let scale: Vec<f64> = (0..self.ids.len()).map(|c| self.times(c)).collect();
-        // What was there, and the guess for classes that rules made.
-        let mut plain: Choice = self
+        let plain = self
             .forms
             .iter()
             .zip(&guess)
             .map(|(f, g)| if f.first().is_some_and(|f| f.by == 0) { 0 } else { *g })
             .collect();
-        let a = self.improve(&mut plain, &scale);
+        [plain, guess]
+    }
+
+    /// The choice, and which classes it uses, operands first.
+    pub fn best(&mut self) -> Option<(Choice, Vec<u32>)> {
+        let [plain, guess] = self.starts();
+        let plain = self.improve(plain);
         self.visits /= 2;
-        let mut other = guess;
-        let b = self.improve(&mut other, &scale);
-        let choice = if b < a * (1.0 - 1e-9) { other } else { plain };
+        let other = self.improve(guess);
+        let choice = if other.cost < plain.cost * (1.0 - 1e-9) { other.choice } else { plain.choice };
         let order = self.order(&choice)?;
         Some((choice, order))
     }
@@ -307,7 +259,7 @@ impl<'s> Extractor<'s> {
         sea
     }
 
-    /// The applications of rules whose result was chosen, each with a description.
+    /// The applications of rules whose result was chosen; the first of each rule with a description.
     pub fn made(&self, choice: &Choice, order: &[u32], log: &[Applied]) -> Vec<(Applied, String)> {
         let g = &self.space.graph;
         let mut class = vec![u32::MAX; g.nodes().len()];
@@ -319,7 +271,9 @@ impl<'s> Extractor<'s> {
             let kids: Kids = n.kids.iter().map(|k| g.find(*k)).collect();
             (n.op, kids)
         };
-        let mut seen: Vec<(u16, u32)> = Vec::new();
+        let mut seen: HashSet<(u16, u32)> = HashSet::new();
+        // A report shows the first use of each rule.
+        let mut told: HashSet<u16> = HashSet::new();
         let mut out = Vec::new();
         for a in log {
             let c = class[usize::from(g.find(a.from))];
@@ -332,15 +286,18 @@ impl<'s> Extractor<'s> {
             // A form the rule made, or one that was there elsewhere and that the rule found equal.
             let there = f.by == 0 && key(a.from) != chosen && key(a.to) == chosen;
             if f.by == a.rule + 1 || there {
-                seen.push((a.rule, c));
-                let text = format!("{}  =>  {}", describe::cut(describe::node(g, a.from, 4)), describe::cut(describe::chosen(self, choice, c, 4)));
+                seen.insert((a.rule, c));
+                let text = match told.insert(a.rule) {
+                    true => format!("{}  =>  {}", describe::cut(describe::node(g, a.from, 4)), describe::cut(describe::chosen(self, choice, c, 4))),
+                    false => String::new(),
+                };
                 out.push((a.clone(), text));
             }
         }
         // Forms that a rule made on the way to what was chosen.
         for c in order {
             let f = &self.forms[*c as usize][choice[*c as usize] as usize];
-            if f.by != 0 && !out.iter().any(|(a, _)| a.rule + 1 == f.by) {
+            if f.by != 0 && told.insert(f.by - 1) {
                 let id = self.ids[*c as usize];
                 let origin = self.space.origins.get(usize::from(id)).copied().unwrap_or_default();
                 let text = describe::cut(describe::chosen(self, choice, *c, 4));

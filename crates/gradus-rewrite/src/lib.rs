@@ -35,6 +35,7 @@ mod report;
 mod rules;
 mod saturate;
 mod sea;
+mod shared;
 mod space;
 mod stabilise;
 #[cfg(test)]

@@ -34,9 +34,17 @@ pub const PHASES: &[Phase] = &[
 
 /// Applies the allowed rules; `by` of a new node is the rule's number plus one.
 pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Applied>, Vec<(&'static str, Stop)>) {
+    saturate_watching(s, rules, node_limit, Watch::default())
+}
+
+pub(crate) fn saturate_watching(
+    s: &mut Space,
+    rules: &[&Rule],
+    node_limit: usize,
+    mut watch: Watch,
+) -> (Vec<Applied>, Vec<(&'static str, Stop)>) {
     let mut log = Vec::new();
     let mut stops = Vec::new();
-    let mut watch = Watch::default();
     let mut previous: &[Family] = &[];
     for phase in PHASES {
         let active: Vec<(u16, &Rule)> = rules
@@ -77,8 +85,10 @@ const REACH: usize = 5;
 
 /// What each class was like when the rules last looked at it.
 #[derive(Default)]
-struct Watch {
-    seen: Vec<u64>,
+pub(crate) struct Watch {
+    pub seen: Vec<u64>,
+    /// Take everything to have changed: the slow way to the same forms, for tests.
+    pub blind: bool,
 }
 
 /// Classes by number.
@@ -95,6 +105,9 @@ impl Watch {
     /// A rule is a function of what it sees, so that it has nothing new to say about the others.
     fn changed(&mut self, s: &Space) -> Changed {
         let size = s.graph.nodes().len();
+        if self.blind {
+            return Changed(vec![true; size]);
+        }
         self.seen.resize(size, 0);
         let mut changed = vec![false; size];
         let mut edge: Vec<Id> = Vec::new();

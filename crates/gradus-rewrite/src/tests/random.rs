@@ -98,3 +98,44 @@ fn many() {
     check(Level::Default, 20_000..20_000 + 40 * times, 25);
     check(Level::Default, 30_000..30_000 + 2 * times, 150);
 }
+
+/// What the search knows of a graph, grown with or without looking at what changed.
+fn grown(graph: &gradus_ir::Graph, blind: bool) -> (crate::space::Space, Vec<egg::Id>, String) {
+    let sea = crate::import::import(graph, &mut |op, _| Ok(op.clone())).unwrap();
+    let (mut space, outputs) = crate::load::load(&sea, true).unwrap();
+    let watch = crate::saturate::Watch { blind, ..Default::default() };
+    let (log, stops) = crate::saturate::saturate_watching(&mut space, &crate::rules::all(), 4000, watch);
+    (space, outputs, format!("{log:?} {stops:?}"))
+}
+
+fn graphs() -> impl Iterator<Item = (u64, gradus_ir::Graph)> {
+    (0..120).map(|seed| {
+        let steps = if seed % 10 == 0 { 150 } else { 25 };
+        (seed, random_case(seed, &testing::Options { steps, ..testing::Options::default() }).unwrap().graph)
+    })
+}
+
+#[test]
+fn looking_only_at_what_changed_finds_the_same_forms() {
+    for (seed, g) in graphs() {
+        let ((a, _, one), (b, _, all)) = (grown(&g, false), grown(&g, true));
+        assert_eq!(one, all, "seed {seed}\n{g}");
+        assert_eq!(a.graph.total_size(), b.graph.total_size(), "seed {seed}\n{g}");
+    }
+}
+
+#[test]
+fn prices_kept_up_to_date_are_those_of_the_graph() {
+    for (seed, g) in graphs() {
+        let (space, outputs, _) = grown(&g, false);
+        let machine = crate::Machine::default();
+        let mut x = crate::extract::Extractor::new(&space, &outputs, &machine, true);
+        for start in x.starts() {
+            let before = x.chosen(start.clone()).cost;
+            let found = x.improve(start);
+            let again = x.chosen(found.choice.clone()).cost;
+            let close = (again - found.cost).abs() <= 1e-9 * again || again == found.cost;
+            assert!(close && found.cost <= before, "seed {seed}: {before} {} {again}\n{g}", found.cost);
+        }
+    }
+}

@@ -5,14 +5,17 @@
 //! Reads:   the folders of the workspace.
 //! Returns: an exit code.
 
-use std::path::Path;
+mod ops;
+
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "cargo x COMMAND
   pages    list the pages of crates/gradus/explain in its pages.in
   update   rewrite golden files, snapshots and transcripts (then read the difference)
   check    what continuous integration runs
-  bench    time the scripts of benches/, five runs each";
+  bench    time the scripts of benches/ and the long programs of `ops`, five runs each
+  ops N    print a program of N operations with its gradient (`ops N solve`: in a solve)";
 
 /// Runs of each benchmark.
 const RUNS: usize = 5;
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
         Some("pages") => pages(),
         Some("update") => cargo(&["test", "--release", "-p", "gradus-cli", "--test", "suite"], &[("UPDATE", "1")]),
         Some("bench") => bench(),
+        Some("ops") => ops(),
         Some("check") => cargo(&["test", "--release", "--workspace"], &[]),
         _ => {
             println!("{HELP}");
@@ -74,9 +78,13 @@ fn bench() -> std::io::Result<bool> {
         .filter(|p| p.extension().is_some_and(|e| e == "opt"))
         .collect();
     scripts.sort();
-    println!("{:<16} {:>12} {:>12} {:>12} {:>12}", "ms", "exec best", "median", "total best", "median");
+    scripts.extend(long_programs()?);
+    println!(
+        "{:<16} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "ms", "exec best", "median", "compile best", "median", "total best", "median"
+    );
     for script in scripts {
-        let (mut exec, mut total) = (Vec::new(), Vec::new());
+        let (mut exec, mut compile, mut total) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..RUNS {
             let out = Command::new(&gradus).args(["run", "--quiet", "--timings"]).arg(&script).output()?;
             if !out.status.success() {
@@ -87,11 +95,39 @@ fn bench() -> std::io::Result<bool> {
             let text = String::from_utf8_lossy(&text);
             exec.extend(row(&text, "exec"));
             total.extend(row(&text, "total"));
+            compile.extend(row(&text, "total").zip(row(&text, "exec")).map(|(t, e)| t - e));
         }
         let name = script.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let ((a, b), (c, d)) = (best_and_median(&mut exec), best_and_median(&mut total));
-        println!("{name:<16} {a:>12.2} {b:>12.2} {c:>12.2} {d:>12.2}");
+        print!("{name:<16}");
+        for times in [&mut exec, &mut compile, &mut total] {
+            let (best, median) = best_and_median(times);
+            print!(" {best:>12.2} {median:>12.2}");
+        }
+        println!();
     }
+    Ok(true)
+}
+
+/// Where compiling is the work: written anew for each bench, since they are as long as dull.
+fn long_programs() -> std::io::Result<Vec<PathBuf>> {
+    let folder = target().join("benches");
+    std::fs::create_dir_all(&folder)?;
+    let mut paths = Vec::new();
+    for (n, solve) in [(100, false), (1000, false), (5000, false), (1000, true), (5000, true)] {
+        let path = folder.join(format!("w14_{}{n}.opt", if solve { "solve" } else { "ops" }));
+        std::fs::write(&path, ops::program(n, solve))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn ops() -> std::io::Result<bool> {
+    let mut args = std::env::args().skip(2);
+    let Some(n) = args.next().and_then(|n| n.parse().ok()) else {
+        println!("{HELP}");
+        return Ok(false);
+    };
+    print!("{}", ops::program(n, args.next().as_deref() == Some("solve")));
     Ok(true)
 }
 

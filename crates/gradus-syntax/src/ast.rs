@@ -198,12 +198,14 @@ pub enum Prelude {
     Let(Pattern, Option<TypeExpr>, Expr),
 }
 
-/// What a method solves: `min x of f`, `min x in C of f`, `min x of f + h`, `min x in C of f subject to g`.
+/// What a method solves: `min x of f`, `min x in C of f`, `min x of f + h`, `min x in C of f subject to g`, `find x in C of F`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodForm {
+    /// `find`: the answer is where an operator is zero, or points out of the set.
+    pub find: bool,
     pub unknown: Ident,
     pub set: Option<Ident>,
-    /// The smooth part.
+    /// The smooth part; of a `find`, the operator.
     pub smooth: Ident,
     /// The proxable part, `+ h`.
     pub prox: Option<Ident>,

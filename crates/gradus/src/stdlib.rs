@@ -13,6 +13,7 @@ pub const MODULES: &[(&str, &str)] = modules![
     "linalg",
     "methods/augmented_lagrangian",
     "methods/coordinate",
+    "methods/equilibrium",
     "methods/gradient",
     "methods/line_search",
     "methods/newton",
@@ -45,4 +46,5 @@ pub const PRELUDE: &[&str] = &[
     "methods/newton",
     "methods/coordinate",
     "methods/augmented_lagrangian",
+    "methods/equilibrium",
 ];

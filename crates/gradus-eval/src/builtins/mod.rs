@@ -104,6 +104,7 @@ table! {
     "tree_map" C(shape::tree_map), "a function applied to every leaf";
     "reshape" C(shape::reshape), "the same elements in another shape";
     "flatten" C(shape::flatten), "all elements as a vector";
+    "unflatten" C(shape::unflatten), "a vector as the leaves of a tree like another";
     "concat" C(shape::concat), "arrays joined along an axis";
     "stack" C(shape::stack), "arrays of equal shape along a new axis";
     "transpose" C(shape::transpose), "axes swapped";

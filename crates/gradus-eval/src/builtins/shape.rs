@@ -191,12 +191,22 @@ pub(super) fn reshape(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<
 
 pub(super) fn flatten(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let v = s.one_arg(args, "flatten", span)?;
-    let mut parts = Vec::new();
-    for n in s.leaves(&v, span)? {
-        let shape = Shape::new([s.ty(n).shape.count()]);
-        parts.push(s.emit(Op::Reshape(shape), &[n], span)?);
+    Ok(Value::Num(s.flattened(&v, span)?))
+}
+
+pub(super) fn unflatten(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [v, like] = arguments(args, ["v", "like"], 2, "unflatten", span)?;
+    let (v, like) = (given(v, span)?, given(like, span)?);
+    let tree = s.type_tree(&like.value, like.span)?;
+    let n = s.num(&v.value, v.span)?;
+    let total = tree.leaves().iter().fold(Dim::Known(0), |n, t| n.add(&t.shape.count()));
+    if s.ty(n).shape != Shape::new([total.clone()]) {
+        return Err(Diagnostic::error("E2017", v.span, format!("the vector is `{}`, the tree has {total} elements", s.ty(n)))
+            .at(format!("this should be `real[{total}]`"))
+            .label(like.span, format!("this is `{}`", tree.describe()))
+            .into());
     }
-    Ok(Value::Num(s.emit(Op::Concat { axis: 0 }, &parts, span)?))
+    s.unflatten(n, &tree, span)
 }
 
 pub(super) fn concat(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {

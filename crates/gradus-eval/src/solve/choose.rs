@@ -168,6 +168,13 @@ impl Interp<'_> {
             return Ok(());
         };
         let form = &m.decl.form;
+        if form.find {
+            return Err(Diagnostic::error("E3039", at, format!("`{name}` finds equilibria; this problem is a minimum"))
+                .at("chosen here")
+                .label(m.decl.name.span, "declared `for find`")
+                .help("state the problem as `find x: … in S of F(x)`, or choose a method for `min`")
+                .into());
+        }
         let d = |code: &'static str, text: String| Diagnostic::error(code, at, text).at("chosen here").label(m.decl.name.span, "declared here");
         if split.stochastic {
             return Err(d("E3028", format!("`{name}` needs exact gradients, this objective draws minibatches"))

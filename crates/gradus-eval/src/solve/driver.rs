@@ -110,7 +110,7 @@ impl Interp<'_> {
         }
     }
 
-    fn runner(&mut self, v: &Value, span: Span) -> Eval<Runner> {
+    pub(super) fn runner(&mut self, v: &Value, span: Span) -> Eval<Runner> {
         match v {
             Value::Method(m) => Ok(Runner::Method(m.clone())),
             Value::Rule(r) => Ok(Runner::Rule(r.clone())),
@@ -132,7 +132,7 @@ impl Interp<'_> {
     }
 
     /// Where the iterations begin: given, made by the unknown's type, or zero; moved into the set.
-    fn starting_point(&mut self, r: &Request) -> Eval<Value> {
+    pub(super) fn starting_point(&mut self, r: &Request) -> Eval<Value> {
         let p = &r.problem;
         let v = match &r.start {
             Some((v, at)) => {
@@ -201,6 +201,9 @@ impl Interp<'_> {
 
     pub(crate) fn run_stages(&mut self, r: &Request) -> Eval<(Finished, Split)> {
         let p = r.problem.clone();
+        if p.equilibrium {
+            return self.run_equilibrium(r);
+        }
         let split = self.split(&p)?;
         self.check_scales(&split, r.span)?;
         self.stage("ir", "objective", &split.smooth.graph);
@@ -227,6 +230,7 @@ impl Interp<'_> {
             prox,
             set: p.set.clone(),
             constraints,
+            operator: None,
             objective: split.objective.clone(),
             start: self.starting_point(r)?,
             until: r.until.clone(),

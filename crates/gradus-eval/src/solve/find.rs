@@ -14,17 +14,18 @@ const HALVINGS: i64 = 100;
 
 impl Interp<'_> {
     pub(crate) fn eval_find(&mut self, f: &Arc<Find>, env: &Env, span: Span) -> Eval<Value> {
-        let [u] = f.unknowns.as_slice() else {
-            return Err(not_yet(span, "a `find` with several unknowns"));
+        let bracket = match f.unknowns.as_slice() {
+            [u] => u.set.as_ref().and_then(|s| match &*s.kind {
+                ExprKind::Tuple(ends) => Some((u, s, ends)),
+                _ => None,
+            }),
+            _ => None,
         };
-        let Some(set) = &u.set else { return Err(not_yet(span, "a `find` without a bracket `(lo, hi)`")) };
+        let Some((u, set, ends)) = bracket else { return self.eval_equilibrium(f, env, span) };
         if let Some(c) = &f.clauses.by {
-            return Err(not_yet(c.span, "a method for `find`"));
+            return Err(no_choice(c.span, "a bracketed root is found by bisection, there is nothing to choose"));
         }
         let diff = self.diff_clause(f.clauses.diff.as_ref(), env)?;
-        let ExprKind::Tuple(ends) = &*set.kind else {
-            return Err(not_yet(set.span, "`find` over a set that is no interval (a variational inequality)"));
-        };
         let [lo, hi] = ends.as_slice() else {
             return Err(Diagnostic::error("E5004", set.span, "a bracket has two ends: `(lo, hi)`")
                 .at("these are not two").into());
@@ -97,7 +98,7 @@ impl Interp<'_> {
         let root = Value::Num(root);
         match diff {
             Diff::None => self.map_tree(&root, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span)),
-            Diff::Unroll => Err(not_yet(span, "`unroll` of a bisection, whose steps have no derivative,")),
+            Diff::Unroll => Err(no_choice(span, "the halvings of a bracketed root have no derivative to unroll")),
             Diff::Implicit { tolerance, linear } => {
                 let linear = if let Linear::Auto = linear { Linear::Diagonal } else { linear };
                 let eq = Equation { label: "find", symmetric: true, linear, tolerance, span };
@@ -115,8 +116,9 @@ impl Interp<'_> {
     }
 }
 
-fn not_yet(span: Span, what: &str) -> Stop {
-    Diagnostic::error("E5003", span, format!("{what} is not in this release"))
-        .at("only `find t in (lo, hi) of F(t)` is")
+fn no_choice(span: Span, what: &str) -> Stop {
+    Diagnostic::error("E5003", span, what.to_string())
+        .at("leave this clause out")
+        .help("the derivative comes from the equation, `diff implicit`")
         .into()
 }

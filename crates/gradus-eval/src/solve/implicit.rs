@@ -297,7 +297,7 @@ impl Interp<'_> {
     }
 
     /// All leaves as one vector.
-    fn flattened(&mut self, v: &Value, span: Span) -> Eval<Num> {
+    pub(crate) fn flattened(&mut self, v: &Value, span: Span) -> Eval<Num> {
         let mut parts = Vec::new();
         for n in self.leaves(v, span)? {
             let count = self.ty(n).shape.count();
@@ -307,7 +307,7 @@ impl Interp<'_> {
     }
 
     /// The tree whose leaves, one after the other, are this vector.
-    fn unflatten(&mut self, v: Num, like: &TypeTree, span: Span) -> Eval<Value> {
+    pub(crate) fn unflatten(&mut self, v: Num, like: &TypeTree, span: Span) -> Eval<Value> {
         let mut at = Dim::Known(0);
         let mut parts = Vec::new();
         for t in like.leaves() {

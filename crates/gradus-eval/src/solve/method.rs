@@ -30,6 +30,8 @@ pub struct Task {
     pub prox: Arc<ProxFn>,
     pub set: Option<Arc<SetValue>>,
     pub constraints: Option<Value>,
+    /// Of a `find`: the operator. Then the smooth part and the objective are its natural residual.
+    pub operator: Option<Value>,
     /// The user's objective, for the trace.
     pub objective: RegionFn,
     pub start: Value,
@@ -79,7 +81,8 @@ impl Interp<'_> {
             .collect();
         let (mut env, _) = self.bind_params(&m.decl.params, &args, &m.env, &m.decl.name.name, task.span)?;
         let form = &m.decl.form;
-        env = env.bind(form.smooth.name.clone(), task.smooth.clone().value());
+        let main = task.operator.clone().unwrap_or_else(|| task.smooth.clone().value());
+        env = env.bind(form.smooth.name.clone(), main);
         if let Some(h) = &form.prox {
             env = env.bind(h.name.clone(), Value::Prox(task.prox.clone()));
         }
@@ -429,6 +432,7 @@ impl Interp<'_> {
                 let d = self.arith(BinaryOp::Sub, x, b, span, span, span)?;
                 Value::Num(self.norm_tree(&d, span)?)
             }
+            "kkt" | "residual" if task.operator.is_some() => self.apply_region(&task.objective, x, span)?,
             "kkt" | "residual" => Value::Num(self.natural_residual(&task.smooth, &task.prox, x, span)?),
             "gap" => match self.gap_at(&task.smooth, &task.prox, x, span)? {
                 Some(n) => Value::Num(n),

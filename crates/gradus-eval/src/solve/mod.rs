@@ -6,6 +6,7 @@ pub mod constraint;
 pub mod decompose;
 pub mod driver;
 pub mod dual;
+pub mod equilibrium;
 pub mod facts;
 pub mod find;
 pub mod fixed_point;

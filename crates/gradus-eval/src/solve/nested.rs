@@ -68,7 +68,7 @@ impl Interp<'_> {
     }
 
     /// The point, or NaN where the inner iterations ran away.
-    fn settled_point(&mut self, fin: &Finished, label: &str, span: Span) -> Eval<Value> {
+    pub(super) fn settled_point(&mut self, fin: &Finished, label: &str, span: Span) -> Eval<Value> {
         let Some((_, last)) = fin.runs.last() else { return Err(Stop::Poisoned) };
         let bound = self.real(code::NONFINITE)?;
         let ok = self.bin(BinaryOp::Lt, last.code, bound, span)?;

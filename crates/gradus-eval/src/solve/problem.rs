@@ -4,13 +4,15 @@ use crate::env::Env;
 use crate::interp::Interp;
 use crate::tree::TypeTree;
 use crate::value::{Eval, SetKind, SetValue, Stop, Value};
-use gradus_syntax::ast::{Constraint, Expr, ExprKind, Optimize, Pattern, Sense, StmtKind};
+use gradus_syntax::ast::{Constraint, Expr, ExprKind, Find, Optimize, Pattern, Sense, StmtKind, Unknown};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
 pub struct Problem {
     pub name: Arc<str>,
     pub sense: Sense,
+    /// A `find`: the objective is an operator, and the answer is where it is zero or points out of the set.
+    pub equilibrium: bool,
     /// The names of the unknowns; with several, the tree is a record with these fields.
     pub unknowns: Vec<Arc<str>>,
     pub tree: TypeTree,
@@ -55,21 +57,56 @@ impl Interp<'_> {
                 }
                 self.problem_from(last, &env, name, span)
             }
-            ExprKind::Find(_) | ExprKind::Fix(_) => Err(Diagnostic::error("E5003", e.span, "a problem that is a `find` or `fix` is not in this release")
-                .help("use `find` as an expression, or state the problem as a `min`")
-                .into()),
+            ExprKind::Find(f) => Ok(Value::Problem(Arc::new(self.make_equilibrium(f, env, name, e.span)?))),
             ExprKind::Error => Err(Stop::Poisoned),
-            _ => Err(Diagnostic::error("E3001", e.span, "a problem is a `min` or a `max`")
-                .at("this is neither")
+            _ => Err(Diagnostic::error("E3001", e.span, "a problem is a `min`, a `max` or a `find`")
+                .at("this is none of them")
                 .help("write `min x: real[n] of …`")
                 .into()),
         }
     }
 
     pub fn make_problem(&mut self, o: &Optimize, env: &Env, name: Arc<str>, span: Span) -> Eval<Problem> {
+        let (unknowns, tree, set) = self.unknowns(&o.unknowns, env)?;
+        Ok(Problem {
+            name,
+            sense: o.sense,
+            equilibrium: false,
+            unknowns,
+            tree,
+            set,
+            objective: o.objective.clone(),
+            constraints: o.constraints.clone(),
+            by: o.clauses.by.clone(),
+            env: env.clone(),
+            span,
+        })
+    }
+
+    /// `find x: T in S of F` over a set or everywhere.
+    pub fn make_equilibrium(&mut self, f: &Find, env: &Env, name: Arc<str>, span: Span) -> Eval<Problem> {
+        let (unknowns, tree, set) = self.unknowns(&f.unknowns, env)?;
+        Ok(Problem {
+            name,
+            sense: Sense::Min,
+            equilibrium: true,
+            unknowns,
+            tree,
+            set,
+            objective: f.operator.clone(),
+            constraints: Vec::new(),
+            by: f.clauses.by.clone(),
+            env: env.clone(),
+            span,
+        })
+    }
+
+    /// Names, structure and set of the unknowns of a binder.
+    #[allow(clippy::type_complexity)]
+    fn unknowns(&mut self, unknowns: &[Unknown], env: &Env) -> Eval<(Vec<Arc<str>>, TypeTree, Option<Arc<SetValue>>)> {
         let mut trees: Vec<(Arc<str>, TypeTree)> = Vec::new();
         let mut sets: Vec<(Arc<str>, Arc<SetValue>)> = Vec::new();
-        for u in &o.unknowns {
+        for u in unknowns {
             let Some(ty) = &u.ty else {
                 return Err(Diagnostic::error("E3002", u.name.span, format!("the unknown `{}` needs a type", u.name.name))
                     .at("its shape is not known")
@@ -95,18 +132,7 @@ impl Interp<'_> {
             let set = if sets.is_empty() { None } else { Some(Arc::new(SetValue { kind: SetKind::Product(sets) })) };
             (TypeTree::Record(trees), set)
         };
-        Ok(Problem {
-            name,
-            sense: o.sense,
-            unknowns,
-            tree,
-            set,
-            objective: o.objective.clone(),
-            constraints: o.constraints.clone(),
-            by: o.clauses.by.clone(),
-            env: env.clone(),
-            span,
-        })
+        Ok((unknowns, tree, set))
     }
 
     /// A set from a value: a set, a set declaration without parameters, or an interval `(lo, hi)`.

@@ -242,7 +242,7 @@ impl Parser<'_> {
             let d = self.expected("E0021", "`for` and the kind of problem").help("write `method name(steps = 100) for min x of f { … }`");
             self.complain(d);
             let nothing = self.missing_name();
-            MethodForm { unknown: nothing.clone(), set: None, smooth: nothing, prox: None, constraints: None }
+            MethodForm { find: false, unknown: nothing.clone(), set: None, smooth: nothing, prox: None, constraints: None }
         };
         let mut requires = Vec::new();
         if self.word() == Word::Where {
@@ -334,22 +334,26 @@ impl Parser<'_> {
         self.report(d);
     }
 
-    /// `min x in C of f + h subject to g`.
+    /// `min x in C of f + h subject to g`, `find x in C of F`.
     fn method_form(&mut self) -> MethodForm {
-        if !self.eat_word(Word::Min) {
-            let d = self.expected("E0021", "`min`").help("a method is for `min x of f`, `min x in C of f` or `min x of f + h`");
+        let find = self.eat_word(Word::Find);
+        if !find && !self.eat_word(Word::Min) {
+            let d = self.expected("E0021", "`min`").help("a method is for `min x of f`, `min x in C of f`, `min x of f + h` or `find x in C of F`");
             self.complain(d);
         }
         let unknown = self.want_name("the name of the unknown");
         let set = self.eat(Tok::In).then(|| self.want_name("the name of the set"));
         self.want(Tok::Of, "and the name of the objective");
         let smooth = self.want_name("the name of the objective");
+        if find {
+            return MethodForm { find, unknown, set, smooth, prox: None, constraints: None };
+        }
         let prox = self.eat(Tok::Plus).then(|| self.want_name("the name of the proxable part"));
         let constraints = (self.word() == Word::Subject && self.ahead(1).word == Word::To).then(|| {
             self.at += 2;
             self.want_name("the name of the constraints")
         });
-        MethodForm { unknown, set, smooth, prox, constraints }
+        MethodForm { find, unknown, set, smooth, prox, constraints }
     }
 
     /// `model NAME(params) { x ~ d … }`, and `guide`.

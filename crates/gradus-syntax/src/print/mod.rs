@@ -182,7 +182,7 @@ impl Printer {
 
     fn method(&mut self, m: &MethodDecl) {
         let f = &m.form;
-        let mut form = format!("for min {}", f.unknown.name);
+        let mut form = format!("for {} {}", if f.find { "find" } else { "min" }, f.unknown.name);
         if let Some(set) = &f.set {
             let _ = write!(form, " in {}", set.name);
         }

@@ -1,0 +1,191 @@
+//! `find x: T in S of F`: the x in S with `F(x) . (z - x) >= 0` for all z in S; over everything, the root of F.
+
+use super::choose::Choice;
+use super::decompose::Split;
+use super::driver::{Request, Runner};
+use super::implicit::{Diff, Equation};
+use super::method::{Ran, Task};
+use super::problem::Problem;
+use super::prox::ProxFn;
+use super::region_fn::RegionFn;
+use super::report::Finished;
+use crate::env::Env;
+use crate::interp::Interp;
+use crate::tree::TypeTree;
+use crate::value::{Eval, Stop, Value};
+use gradus_ir::{BinaryOp, UnaryOp};
+use gradus_syntax::ast::Find;
+use gradus_syntax::{Diagnostic, Span};
+use std::sync::Arc;
+
+impl Interp<'_> {
+    /// `find` over a set or everywhere, as an expression.
+    pub(crate) fn eval_equilibrium(&mut self, f: &Arc<Find>, env: &Env, span: Span) -> Eval<Value> {
+        let problem = Arc::new(self.make_equilibrium(f, env, Arc::from("inner problem"), span)?);
+        let diff = self.diff_clause(f.clauses.diff.as_ref(), env)?;
+        let mut stages = Vec::new();
+        if let Some(by) = &problem.by {
+            stages.push((self.eval(by, env)?, by.span));
+        }
+        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: false, span };
+        let (fin, split) = self.run_equilibrium(&r)?;
+        let old = self.at(f.operator.span);
+        let x = self.settled_point(&fin, "find", span);
+        self.tracer.origin = old;
+        let x = x?;
+        match diff {
+            Diff::Unroll => Ok(x),
+            Diff::None => self.map_tree(&x, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span)),
+            Diff::Implicit { linear, tolerance } => {
+                let eq = Equation { label: "find", symmetric: false, linear, tolerance, span };
+                let (operator, prox) = (self.operator_of(&problem), set_of(&split));
+                self.attach(&x, &eq, &mut |s, x| s.natural_map(&operator, &prox, x, span))
+            }
+        }
+    }
+
+    /// The operator as a function of the unknown, whose value has the structure of the unknown.
+    fn operator_of(&self, p: &Arc<Problem>) -> Value {
+        let p = p.clone();
+        Value::native("operator", move |s, args, span| {
+            let x = s.one_arg(args, "the operator", span)?;
+            let v = s.eval(&p.objective, &p.scope(&x))?;
+            // With several unknowns their parts may be given in order.
+            let v = match (&p.tree, &v) {
+                (TypeTree::Record(fields), Value::List(parts)) if fields.len() == parts.len() => {
+                    Value::record(fields.iter().zip(parts.iter()).map(|((n, _), v)| (n.clone(), v.clone())).collect())
+                }
+                _ => v,
+            };
+            let v = s.real_tree(&v, p.objective.span)?;
+            s.conform(&p.tree, v, p.objective.span, "the operator's value")
+        })
+    }
+
+    /// `x - P(x - F(x))`: zero exactly at an equilibrium.
+    fn natural_map(&mut self, operator: &Value, set: &ProxFn, x: &Value, span: Span) -> Eval<Value> {
+        let f = self.call_values(operator, std::slice::from_ref(x), span)?;
+        if set.is_zero() {
+            return Ok(f);
+        }
+        let v = self.arith(BinaryOp::Sub, x, &f, span, span, span)?;
+        let one = self.real(1.0)?;
+        let p = self.prox_apply(set, &v, one, span)?;
+        self.arith(BinaryOp::Sub, x, &p, span, span, span)
+    }
+
+    /// The norm of the natural map as a traced function, and the set as a part with a projection.
+    fn equilibrium_parts(&mut self, p: &Arc<Problem>) -> Eval<Split> {
+        let leaves = p.tree.leaves();
+        let mut parts = Vec::new();
+        if let Some(s) = &p.set {
+            self.set_parts(s, &p.tree, 0, p.span, &mut parts);
+        }
+        let prox = ProxFn { tree: p.tree.clone(), parts };
+        if let Some((at, why)) = prox.obstacle() {
+            return Err(Diagnostic::error("E3009", at, why)
+                .at("the unknown is in this set")
+                .help("give the set a `project v = …`")
+                .into());
+        }
+        let operator = self.operator_of(p);
+        let span = p.objective.span;
+        let region = self.region(&leaves, span, |s, args| {
+            let x = p.tree.build(&mut args.iter().copied()).ok_or(Stop::Poisoned)?;
+            let r = s.natural_map(&operator, &prox, &x, span)?;
+            Ok(vec![s.norm_tree(&r, span)?])
+        })?;
+        let residual = RegionFn {
+            graph: Arc::new(region.graph),
+            tree: p.tree.clone(),
+            leaves: leaves.len(),
+            stochastic: false,
+            captures: region.captures,
+        };
+        Ok(Split { smooth: residual.clone(), prox, objective: residual, stochastic: false })
+    }
+
+    /// All stages of a solve whose problem is a `find`.
+    pub(crate) fn run_equilibrium(&mut self, r: &Request) -> Eval<(Finished, Split)> {
+        let p = r.problem.clone();
+        let split = self.equilibrium_parts(&p)?;
+        self.stage("ir", "residual", &split.objective.graph);
+        let mut runners = Vec::new();
+        let mut why = String::new();
+        if r.stages.is_empty() {
+            let Choice { runner, reason } = self.choose_equilibrium(&p, r.span)?;
+            why = reason;
+            runners.push(runner);
+        }
+        for (v, at) in &r.stages {
+            let runner = self.runner(v, *at)?;
+            let fits = matches!(&runner, Runner::Method(m) if m.decl.form.find);
+            if !fits {
+                return Err(Diagnostic::error("E3039", *at, format!("`{}` minimizes; this problem is a `find`", runner.name()))
+                    .at("chosen here")
+                    .label(p.span, "an equilibrium is asked for")
+                    .help("methods for `find`: `extragradient`, `golden_ratio`, `past_extragradient`, `newton_equation`")
+                    .into());
+            }
+            let Runner::Method(m) = &runner else { return Err(Stop::Poisoned) };
+            if p.set.is_some() && m.decl.form.set.is_none() {
+                return Err(Diagnostic::error("E3029", *at, format!("`{}` knows no constraint sets", runner.name()))
+                    .at("chosen here")
+                    .help("use `extragradient` or `golden_ratio`")
+                    .into());
+            }
+            runners.push(runner);
+        }
+        let mut task = Task {
+            smooth: split.smooth.clone(),
+            prox: set_of(&split),
+            set: p.set.clone(),
+            constraints: None,
+            operator: Some(self.operator_of(&p)),
+            objective: split.objective.clone(),
+            start: self.starting_point(r)?,
+            until: r.until.clone(),
+            trace: r.trace,
+            span: r.span,
+        };
+        let mut runs: Vec<(Runner, Ran)> = Vec::new();
+        for runner in runners {
+            let Runner::Method(m) = &runner else { return Err(Stop::Poisoned) };
+            let ran = self.run_method(m, &task)?;
+            task.start = ran.x.clone();
+            runs.push((runner, ran));
+        }
+        let Some((_, last)) = runs.last() else { return Err(Stop::Poisoned) };
+        let x = self.conform(&p.tree, last.x.clone(), r.span, "the answer")?;
+        let residual = self.apply_region(&split.objective, &x, r.span)?;
+        let residual = self.num(&residual, r.span)?;
+        let violations = if p.set.is_some() { self.all_violations(&p, &x, r.span)? } else { Vec::new() };
+        let fin = Finished {
+            x,
+            value: residual,
+            kkt: Some(residual),
+            gap: None,
+            violations,
+            dual: None,
+            runs,
+            why,
+            facts: "an equilibrium".to_string(),
+        };
+        Ok((fin, split))
+    }
+
+    fn choose_equilibrium(&mut self, p: &Problem, span: Span) -> Eval<Choice> {
+        let (name, reason) = match &p.set {
+            Some(s) => ("golden_ratio", format!("an equilibrium over {}: one projection and one value of the operator a step, no step size needed", s.describe())),
+            None => ("newton_equation", "the root of an operator over the whole space: Newton steps by matrix-free linear solves".to_string()),
+        };
+        match self.lookup(name, &Env::module(0), span)? {
+            Value::Method(m) => Ok(Choice { runner: Runner::Method(m), reason }),
+            other => Err(Diagnostic::error("E9006", span, format!("the library's `{name}` is {}", other.kind())).into()),
+        }
+    }
+}
+
+fn set_of(split: &Split) -> Arc<ProxFn> {
+    Arc::new(ProxFn { tree: split.prox.tree.clone(), parts: split.prox.parts.clone() })
+}

@@ -64,6 +64,9 @@ pub struct SessionArgs {
     /// [default: what was measured here before, if anything]
     #[arg(long, value_name = "FILE|default")]
     pub machine: Option<String>,
+    /// Keep rewritten graphs in this folder, for the next process
+    #[arg(long, value_name = "DIR")]
+    pub plan_cache: Option<PathBuf>,
     /// Where graphs run; this release has `cpu`
     #[arg(long, default_value = "cpu", value_parser = backend)]
     pub backend: String,

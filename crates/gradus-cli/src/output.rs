@@ -25,6 +25,9 @@ pub fn session(args: &SessionArgs) -> Option<Session> {
     for (name, path) in &args.data {
         builder = builder.data_file(name, path);
     }
+    if let Some(folder) = &args.plan_cache {
+        builder = builder.plan_cache(folder);
+    }
     Some(builder.build())
 }
 
@@ -94,7 +97,10 @@ pub fn timings(t: &Timings) {
     for stage in Stage::ALL {
         let ms = t.of(stage).as_secs_f64() * 1e3;
         let note = match stage {
-            Stage::Plan => format!("   {} plans made, {} reused", t.planned, t.reused),
+            Stage::Plan => {
+                let loaded = if t.loaded > 0 { format!(" ({} from the plan cache)", t.loaded) } else { String::new() };
+                format!("   {} plans made{loaded}, {} reused", t.planned, t.reused)
+            }
             Stage::Exec => format!("   {} runs, the largest plan holds {}B", t.planned + t.reused, si(t.largest_plan as f64)),
             _ => String::new(),
         };

@@ -194,6 +194,50 @@ fn parameters_of_a_problem_reuse_its_plan() {
     }
 }
 
+/// A second process starts with the plans of the first, whatever its seed and its `let`s; damaged files are passed over with a warning.
+#[test]
+fn plans_are_kept_on_disk() {
+    const TEXT: &str = "let X = normal(key(seed), 30, 5)\nlet y = X @ ones(5)\nlet rate = 3.5\n\
+        problem p = min w: real[5] of sum((X @ w - y)^2) / 2 + rate * norm1(w)\nlet s = solve p\nprint s.w, s.value\n";
+    let folder = std::env::temp_dir().join(format!("gradus-plans-{}", std::process::id()));
+    let run = |seed: u64, rate: &str, cached: bool| {
+        let mut builder = gradus::Session::builder().seed(seed).set("rate", rate);
+        if cached {
+            builder = builder.plan_cache(&folder);
+        }
+        let mut session = builder.build();
+        let script = session.text("rate.opt", TEXT);
+        session.run(script, &mut gradus::Silent)
+    };
+    let first = run(1, "0.5", true);
+    assert!(first.timings.loaded == 0 && first.diagnostics.is_empty(), "{:?}", first.diagnostics);
+    let files = || -> Vec<std::path::PathBuf> { std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect() };
+    let made = files().len();
+    assert!(made > 0 && made <= first.timings.planned);
+    let second = run(2, "0.75", true);
+    assert_eq!((second.timings.loaded, files().len()), (made, made));
+    assert_eq!(second.values, run(2, "0.75", false).values);
+    assert_ne!(first.values, second.values);
+    for (k, file) in files().iter().enumerate() {
+        let good = std::fs::read(file).unwrap();
+        std::fs::write(file, [&good[..good.len() / (2 + k)], b"gradus"].concat()).unwrap();
+    }
+    let third = run(2, "0.75", true);
+    assert_eq!((third.timings.loaded, &third.values), (0, &second.values));
+    let warnings: Vec<&str> = third.diagnostics.iter().map(|d| d.code).collect();
+    assert_eq!(warnings, vec!["E9009"; made], "{:?}", third.diagnostics);
+    assert_eq!(third.status, gradus::Status::Done);
+    // The damaged files were written again.
+    assert_eq!(run(2, "0.75", true).timings.loaded, made);
+    // A folder that cannot be made is no reason to stop.
+    let file = files().remove(0);
+    let mut session = gradus::Session::builder().plan_cache(file.join("below")).build();
+    let script = session.text("rate.opt", TEXT);
+    let outcome = session.run(script, &mut gradus::Silent);
+    assert!(outcome.status == gradus::Status::Done && outcome.diagnostics.iter().any(|d| d.code == "E9009"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn a_cancelled_run_says_so() {
     let token = gradus::CancelToken::new();

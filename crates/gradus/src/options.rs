@@ -60,5 +60,7 @@ pub struct Options {
     /// The machine that the rewriter prices work for.
     pub machine: Machine,
     pub limits: Limits,
+    /// Where rewritten graphs are kept for other processes.
+    pub plan_cache: Option<PathBuf>,
     pub cancel: CancelToken,
 }

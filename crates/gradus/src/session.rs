@@ -82,6 +82,13 @@ impl Builder {
         self
     }
 
+    /// A folder in which rewritten graphs are kept for other processes; it is made where it is missing, and grows without bound.
+    /// A file in it that is damaged or not of this release is passed over with a warning.
+    pub fn plan_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.options.plan_cache = Some(folder.into());
+        self
+    }
+
     /// Bounds on what each command may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
@@ -100,7 +107,8 @@ impl Builder {
             memory_limit: self.options.limits.memory,
             ..Control::default()
         };
-        let engine = CpuEngine::new(self.options.rewrites, self.options.precision, self.options.machine, control);
+        let mut engine = CpuEngine::new(self.options.rewrites, self.options.precision, self.options.machine, control);
+        engine.cache = self.options.plan_cache.clone().map(crate::plan_cache::PlanCache::new);
         Session { options: self.options, sources: Sources::new(), reader: Reader::new(), engine }
     }
 }

@@ -194,6 +194,45 @@ fn parameters_of_a_problem_reuse_its_plan() {
     }
 }
 
+/// A list of small solves runs as lanes of one plan: each with the answer, the steps and the status it has alone.
+#[test]
+fn a_list_of_solves_is_as_each_alone() {
+    let head = "let A = [[3.0, 1.0], [1.0, 2.0], [0.0, 1.0]]\nlet y = [1.0, 2.0, 6.0]\n\
+        problem p(c: real, m: real) = min x: real[2] in box(-m, m) of sum((A @ x - y)^2) / 2 + c * norm1(x)\n\
+        problem q(c: real) = min x: real[2] of (1 - x[0])^2 + c * (x[1] - x[0]^2)^2\n";
+    let run = |last: &str| {
+        let outcome = run_text(&format!("{head}{last}"));
+        assert_eq!(outcome.status, gradus::Status::Done, "{:?}", outcome.diagnostics.first());
+        outcome
+    };
+    let show = "(s.x, s.value, s.steps, s.status)";
+    for (item, list) in [
+        ("p(c, 4)", "0.5 * range(7)"),
+        ("p(1, c) by proximal_gradient", "[0.5, 1.5, 9.0]"),
+        ("q(c) by lbfgs from [-1.2, 1.0]", "[1.0, 10.0, 100.0]"),
+    ] {
+        let together = run(&format!("print [{{ let s = solve {item}; {show} }} for c in {list}]\nprint [(solve {item}).why for c in {list}]\n"));
+        let alone = run(&format!(
+            "let list = {list}\nfn at(c: real) = {{ let s = solve {item}; {show} }}\n{}",
+            (0..3).map(|k| format!("print at(list[{k}])\n")).collect::<String>()
+        ));
+        let gradus::Output::List(rows) = &together.values[0].1 else { panic!("{:?}", together.values) };
+        for (row, (_, own)) in rows.iter().zip(&alone.values) {
+            let (gradus::Output::List(a), gradus::Output::List(b)) = (row, own) else { panic!("{row:?} {own:?}") };
+            assert_eq!(a[2..], b[2..], "{item}");
+            for (x, y) in a[..2].iter().zip(&b[..2]) {
+                let (gradus::Output::Array(x), gradus::Output::Array(y)) = (x, y) else { panic!("{x:?}") };
+                assert!(x.data.iter().zip(y.data.iter()).all(|(x, y)| (x - y).abs() <= 1e-9 * y.abs().max(1.0)), "{item}: {x:?} {y:?}");
+            }
+        }
+        let why = format!("{:?}", together.values[1]);
+        assert!(why.contains("lanes of one plan"), "{why}");
+    }
+    // What goes wrong in one of them is told as if it had run alone.
+    let bad = run_text(&format!("{head}print [(solve q(c) by sgd(lr = 0.1, steps = 200) from [c, 1.0]).value for c in [0.001, 500.0]]\n"));
+    assert!(bad.diagnostics.iter().any(|d| d.code.starts_with("E7")), "{:?}", bad.diagnostics);
+}
+
 /// A second process starts with the plans of the first, whatever its seed and its `let`s; damaged files are passed over with a warning.
 #[test]
 fn plans_are_kept_on_disk() {

@@ -4,11 +4,12 @@
 //! computed at once, each a lane; where they are larger, one item after the other keeps them in cache (and a loop without state may
 //! be shared among threads). Sizes alone decide, so that the same script always runs in the same way.
 
+use crate::host::Purpose;
 use crate::interp::{Interp, Mode};
 use crate::solve::decompose::Split;
 use crate::solve::report::Finished;
 use crate::value::{Eval, Num, Stop, Value};
-use gradus_ir::{Array, Dim, Graph, NodeId, Op, Shape};
+use gradus_ir::{Array, Dim, Graph, IrResult, Node, NodeId, Op};
 use gradus_syntax::Span;
 use std::sync::Arc;
 
@@ -18,33 +19,58 @@ const SMALL: usize = 1024;
 /// Elements of a value over all lanes that still stay in a cache near the core.
 const NEAR: usize = 1 << 17;
 
-/// Do lanes pay for this region?
-pub fn pay(region: &Graph, lanes: usize) -> bool {
-    match largest(region) {
+/// Elements that a loop collects weigh so much less than those it works on.
+const ROWS: usize = 256;
+
+/// Do lanes pay for this region, whose parameters differ from lane to lane where `flags` says so? `looped`: it would be the body of a loop,
+/// so that an operation without a form for many lanes gains nothing.
+pub fn pay(region: &Graph, flags: &[bool], lanes: usize, looped: bool) -> bool {
+    match largest(region, flags, looped) {
         Some(n) => lanes >= 2 && n <= SMALL && n.saturating_mul(lanes) <= NEAR,
         None => false,
     }
 }
 
-/// The number of elements of the largest value that is computed in it; `None` where a size is not known, or where an operation has no form
-/// for many lanes and would be repeated for each.
-fn largest(region: &Graph) -> Option<usize> {
+/// The number of elements of the largest value that differs from lane to lane; `None` where a size is not known, or where an
+/// operation inside a loop has no form for many lanes.
+fn largest(region: &Graph, flags: &[bool], looped: bool) -> Option<usize> {
+    let sources: Vec<NodeId> = region.params().iter().zip(flags).filter(|(_, f)| **f).map(|(p, _)| *p).collect();
+    let differs = region.depending(&sources);
     let mut most = 1;
-    for (_, node) in region.nodes() {
-        match &node.op {
-            Op::Param(_) | Op::Literal(_) => continue,
-            Op::Cholesky | Op::Det | Op::Eigh | Op::Svd | Op::Qr | Op::TriangularSolve { .. } | Op::Solve { .. } => return None,
-            Op::Key | Op::KeyFold | Op::Uniform(_) | Op::Normal(_) | Op::Permutation(_) | Op::Clock => return None,
-            _ => {}
+    for (id, node) in region.nodes() {
+        if !differs[id.index()] || matches!(node.op, Op::Param(_)) {
+            continue;
+        }
+        let alone = matches!(
+            node.op,
+            Op::Cholesky | Op::Det | Op::Eigh | Op::Svd | Op::Qr | Op::TriangularSolve { .. } | Op::Solve { .. }
+        ) || matches!(node.op, Op::Key | Op::KeyFold | Op::Uniform(_) | Op::Normal(_) | Op::Permutation(_) | Op::Clock);
+        if alone && looped {
+            return None;
         }
         for r in node.op.regions() {
-            most = most.max(largest(r)?);
+            most = most.max(largest(r, &vec![true; r.params().len()], true)?);
         }
-        for t in &node.tys {
-            most = most.max(t.shape.count().size()?);
+        for (k, t) in node.tys.iter().enumerate() {
+            let n = t.shape.count().size()?;
+            // What a loop collects is written once, row by row: only its memory counts.
+            if collected(region, node, k) {
+                most = most.max(n.checked_div(ROWS)?);
+            } else {
+                most = most.max(n);
+            }
         }
     }
     Some(most)
+}
+
+/// Is the k-th output of a node (or the node itself, where it picks one) collected by a loop?
+fn collected(region: &Graph, node: &Node, k: usize) -> bool {
+    match (&node.op, node.inputs.first()) {
+        (Op::Loop(l), _) => k > l.carries,
+        (Op::Get(k), Some(from)) => matches!(&region.node(*from).op, Op::Loop(l) if *k as usize > l.carries),
+        _ => false,
+    }
 }
 
 /// What a list of solves is doing.
@@ -80,15 +106,61 @@ pub struct Part {
     ids: Vec<NodeId>,
 }
 
+impl Part {
+    /// The same with its nodes in the order in which the outputs lead to them. As they stand in the session, what all items share comes before
+    /// the rest of every item but the first.
+    fn in_order(self) -> IrResult<Part> {
+        let from = &self.graph;
+        let mut order: Vec<NodeId> = Vec::new();
+        let mut seen = vec![false; from.len()];
+        let mut work: Vec<(NodeId, usize)> = Vec::new();
+        for o in &from.outputs {
+            work.push((*o, 0));
+            while let Some((id, k)) = work.pop() {
+                if k == 0 && std::mem::replace(&mut seen[id.index()], true) {
+                    continue;
+                }
+                match from.node(id).inputs.get(k) {
+                    Some(i) => {
+                        work.push((id, k + 1));
+                        work.push((*i, 0));
+                    }
+                    None => order.push(id),
+                }
+            }
+        }
+        let mut graph = Graph::new();
+        let mut inputs = Vec::new();
+        let mut map = vec![NodeId(0); from.len()];
+        let position = |id: &NodeId| from.params().iter().position(|p| p == id);
+        for id in &order {
+            if let Some(k) = position(id) {
+                map[id.index()] = graph.param(from.ty(*id).clone(), from.node(*id).origin);
+                inputs.extend(self.inputs.get(k).cloned());
+            }
+        }
+        for id in &order {
+            let node = from.node(*id);
+            if !matches!(node.op, Op::Param(_)) {
+                let args: Vec<NodeId> = node.inputs.iter().map(|i| map[i.index()]).collect();
+                map[id.index()] = graph.add_plain(node.op.clone(), &args, node.origin)?;
+            }
+        }
+        graph.outputs = from.outputs.iter().map(|o| map[o.index()]).collect();
+        Ok(Part { graph, inputs, ids: self.ids })
+    }
+}
+
 impl Interp<'_> {
     /// All items of a comprehension without state at once, where that pays. `region` has the parameters of a loop body: the step, the
     /// item of an array (`rows`), captured values.
     pub(crate) fn as_lanes(&mut self, region: &crate::tracer::Region, rows: Option<Num>, bound: &Dim, span: Span) -> Eval<Option<Vec<Num>>> {
-        let Some(lanes) = bound.size().filter(|n| self.mode == Mode::Run && pay(&region.graph, *n)) else { return Ok(None) };
         let own = 1 + usize::from(rows.is_some());
         let flags: Vec<bool> = (0..region.graph.params().len()).map(|k| k < own).collect();
+        let pays = |n: &usize| self.mode == Mode::Run && pay(&region.graph, &flags, *n, true);
+        let Some(lanes) = bound.size().filter(pays) else { return Ok(None) };
         let batched = gradus_grad::batch(&region.graph, &flags, &Dim::from(lanes))
-            .map_err(|e| crate::errors::from_grad(&e, span))?;
+            .map_err(|e| self.grad_error(e, span))?;
         let step = self.emit(Op::Iota(bound.clone()), &[], span)?;
         let args: Vec<Num> = std::iter::once(step).chain(rows).chain(region.captures.iter().copied()).collect();
         let outs = self.inline(&batched.graph, &args, span)?;
@@ -154,7 +226,7 @@ impl Interp<'_> {
 
     /// Keep a traced solve for later; the evaluation of its item stops.
     pub(crate) fn postpone(&mut self, fin: Finished, split: Split, solve: &[Num], measured: Vec<Num>, span: Span) -> Eval<Stop> {
-        let solve = self.part(solve)?;
+        let solve = self.part(solve)?.in_order().map_err(|e| Stop::from(crate::errors::from_ir(&e, span, &[])))?;
         self.lanes = Lanes::Collecting(Some(Box::new(Pending { fin, split, span, solve, measured })));
         Ok(Stop::Poisoned)
     }
@@ -177,8 +249,9 @@ impl Interp<'_> {
     }
 
     /// Run a part, and keep its values.
-    pub(crate) fn run_part(&mut self, part: &Part) -> Eval<()> {
+    pub(crate) fn run_part(&mut self, part: &Part, span: Span) -> Eval<()> {
         self.stage("ir", "solve", &part.graph);
+        self.about(Purpose::Solve, span);
         match self.host.engine().run(&part.graph, &part.inputs) {
             Ok(outs) => {
                 self.known.extend(part.ids.iter().copied().zip(outs));
@@ -202,39 +275,34 @@ impl Interp<'_> {
         let Some(first) = all.first() else { return Ok(false) };
         let form = gradus_ir::structure(&first.solve.graph);
         let alike = all.iter().all(|p| gradus_ir::structure(&p.solve.graph) == form);
-        if !alike || !pay(&first.solve.graph, all.len()) {
-            return Ok(false);
-        }
         let parts: Vec<&Part> = all.iter().map(|p| &p.solve).collect();
-        if !self.run_lanes(&parts, false)? {
+        let (flags, _) = lane_inputs(&parts);
+        if !alike || !pay(&first.solve.graph, &flags, all.len(), false) || !self.run_lanes(&parts, false, first.span)? {
             return Ok(false);
         }
-        let measured = all.iter().map(|p| self.part(&p.measured)).collect::<Eval<Vec<_>>>()?;
+        let ordered = |s: &mut Self, p: &Pending| {
+            s.part(&p.measured)?.in_order().map_err(|e| Stop::from(crate::errors::from_ir(&e, p.span, &[])))
+        };
+        let measured = all.iter().map(|p| ordered(self, p)).collect::<Eval<Vec<_>>>()?;
         let form = measured.first().map(|p| gradus_ir::structure(&p.graph));
         if measured.iter().all(|p| Some(gradus_ir::structure(&p.graph)) == form) {
-            self.run_lanes(&measured.iter().collect::<Vec<_>>(), true)?;
+            self.run_lanes(&measured.iter().collect::<Vec<_>>(), true, first.span)?;
         }
         Ok(true)
     }
 
     /// Equal graphs with different inputs as one run. A fault of any lane is one of all: nothing is kept then.
-    fn run_lanes(&mut self, parts: &[&Part], as_written: bool) -> Eval<bool> {
+    fn run_lanes(&mut self, parts: &[&Part], as_written: bool, span: Span) -> Eval<bool> {
         let Some(first) = parts.first() else { return Ok(false) };
         let lanes = parts.len();
-        let (mut flags, mut inputs) = (Vec::new(), Vec::new());
-        for (k, a) in first.inputs.iter().enumerate() {
-            let own: Vec<&Array> = parts.iter().filter_map(|p| p.inputs.get(k)).collect();
-            // Values that all lanes capture are one value.
-            let same = own.iter().all(|b| Arc::ptr_eq(&a.data, &b.data));
-            flags.push(!same);
-            inputs.push(if same { a.clone() } else { stacked(&own) });
-        }
+        let (flags, inputs) = lane_inputs(parts);
         let batched = match gradus_grad::batch(&first.graph, &flags, &Dim::from(lanes)) {
             Ok(b) => b,
-            Err(e) => return Err(crate::errors::from_grad(&e, self.origin_span()).into()),
+            Err(e) => return Err(self.grad_error(e, span)),
         };
         if !as_written {
             self.stage("ir", "solve in lanes", &batched.graph);
+            self.about(Purpose::Solve, span);
         }
         let engine = self.host.engine();
         let ran = if as_written { engine.run_as_written(&batched.graph, &inputs) } else { engine.run(&batched.graph, &inputs) };
@@ -254,6 +322,19 @@ impl Interp<'_> {
     }
 }
 
+/// Which inputs differ from lane to lane, and the inputs of all lanes.
+fn lane_inputs(parts: &[&Part]) -> (Vec<bool>, Vec<Array>) {
+    let (mut flags, mut inputs) = (Vec::new(), Vec::new());
+    for (k, a) in parts.first().map(|p| p.inputs.as_slice()).unwrap_or_default().iter().enumerate() {
+        let own: Vec<&Array> = parts.iter().filter_map(|p| p.inputs.get(k)).collect();
+        // Values that all lanes capture are one value.
+        let same = own.iter().all(|b| Arc::ptr_eq(&a.data, &b.data));
+        flags.push(!same);
+        inputs.push(if same { a.clone() } else { stacked(&own) });
+    }
+    (flags, inputs)
+}
+
 fn stacked(lanes: &[&Array]) -> Array {
     let first = lanes.first().map(|a| (a.dtype, a.shape.clone())).unwrap_or((gradus_ir::DType::Real, Vec::new()));
     let data: Vec<f64> = lanes.iter().flat_map(|a| a.data.iter().copied()).collect();
@@ -269,6 +350,7 @@ fn lane(a: &Array, k: usize, lanes: usize) -> Array {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gradus_ir::Shape;
 
     #[test]
     fn small_work_pays() {
@@ -276,9 +358,10 @@ mod tests {
         let x = g.param(gradus_ir::Ty::real(Shape::of(&[8])), Default::default());
         let Ok(y) = g.add(Op::Unary(gradus_ir::UnaryOp::Exp), &[x], Default::default()) else { return assert!(g.is_empty()) };
         g.outputs = vec![y];
-        assert!(pay(&g, 100) && !pay(&g, 1) && !pay(&g, 1 << 20));
+        let pays = |g: &Graph, lanes| pay(g, &[true], lanes, true);
+        assert!(pays(&g, 100) && !pays(&g, 1) && !pays(&g, 1 << 20));
         let Ok(z) = g.add(Op::Broadcast(Shape::of(&[500, 8])), &[y], Default::default()) else { return assert!(g.is_empty()) };
         g.outputs = vec![z];
-        assert!(!pay(&g, 100));
+        assert!(!pays(&g, 100) && pay(&g, &[false], 100, true));
     }
 }

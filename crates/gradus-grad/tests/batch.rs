@@ -335,6 +335,65 @@ fn loops_run_until_all_lanes_are_done() {
     check_all(&outer, &inputs, true, "nested");
 }
 
+/// `y` with `y^2 = x`, checked to be positive, and nothing else known of how it was found.
+fn root() -> Graph {
+    let o = Origin::default();
+    let mut residual = Graph::new();
+    let (y, x) = (residual.param(real(&[2]), o), residual.param(real(&[2]), o));
+    let mut b = Build::new(&mut residual, o);
+    let square = b.mul(y, y).unwrap();
+    let r = b.sub(square, x).unwrap();
+    residual.outputs = vec![r];
+    let mut forward = Graph::new();
+    let (v, y) = (forward.param(real(&[2]), o), forward.param(real(&[2]), o));
+    forward.param(real(&[2]), o);
+    let mut b = Build::new(&mut forward, o);
+    let two = b.add(y, y).unwrap();
+    let u = b.div(v, two).unwrap();
+    forward.outputs = vec![u];
+    let (residual, forward) = (Arc::new(residual), Arc::new(forward));
+    let mut g = Graph::new();
+    let (x, w) = (g.param(real(&[2]), o), g.param(real(&[2]), o));
+    let mut b = Build::new(&mut g, o);
+    let a = b.abs(x).unwrap();
+    let found = b.sqrt(a).unwrap();
+    let op = gradus_ir::op::Implicit { values: 1, residual, forward: forward.clone(), adjoint: forward, label: "root".into() };
+    let y = b.op(Op::Implicit(Box::new(op)), &[found, a]).unwrap();
+    let (zero, least) = (b.real(0.0).unwrap(), b.reduce(ReduceOp::Min, y, &[0]).unwrap());
+    let ok = b.bin(BinaryOp::Gt, least, zero).unwrap();
+    let y = b.op(Op::Check("positive".into()), &[y, ok]).unwrap();
+    let s = b.op(Op::Stationary, &[w]).unwrap();
+    let ws = b.mul(y, s).unwrap();
+    let total = b.sum_all(ws).unwrap();
+    g.outputs = vec![total];
+    g
+}
+
+#[test]
+fn solutions_of_equations_and_their_derivatives() {
+    let inputs: Vec<Vec<Array>> =
+        [[4.0, 9.0], [1.0, 0.25], [0.0, 2.0]].iter().map(|x| vec![Array::vector(x.to_vec()), Array::vector(vec![x[1], 3.0])]).collect();
+    check_all(&root(), &inputs, true, "root");
+    // The derivative of the lanes is the lanes of the derivative.
+    let g = root();
+    let own = gradus_grad::grad(&g, &[true, true]).unwrap();
+    let inputs = &inputs[..2];
+    let lanes = batch(&g, &[true, true], &Dim::from(inputs.len())).unwrap();
+    assert_eq!(lanes.outputs, vec![true]);
+    let stacked: Vec<Array> = (0..2).map(|k| stack(&inputs.iter().map(|i| i[k].clone()).collect::<Vec<_>>())).collect();
+    let mut two = lanes.graph;
+    let out = two.outputs[0];
+    let total = Build::new(&mut two, Origin::default()).sum_all(out).unwrap();
+    two.outputs = vec![total];
+    let found = run(&gradus_grad::grad(&two, &[true, true]).unwrap(), &stacked).unwrap();
+    for (l, i) in inputs.iter().enumerate() {
+        let want = run(&own, i).unwrap();
+        for k in 1..3 {
+            assert_eq!(lane(&found[k], l).data, want[k].data, "lane {l}, input {k}");
+        }
+    }
+}
+
 /// An index that leaves its axis is a fault in the lanes that read it.
 #[test]
 fn indices_are_checked_where_they_are_read() {

@@ -2,7 +2,7 @@
 
 use crate::error::{IrError, IrResult};
 use crate::graph::{Graph, NodeId, Origin};
-use crate::op::{Loop, Op};
+use crate::op::{Implicit, Loop, Op};
 use std::sync::Arc;
 
 impl Graph {
@@ -52,6 +52,12 @@ impl Graph {
                     let cond = l.cond.as_ref().map(|c| c.locate(origins)).transpose()?.map(Arc::new);
                     let body = Arc::new(l.body.locate(origins)?);
                     Op::Loop(Box::new(Loop { cond, body, ..(**l).clone() }))
+                }
+                Op::Implicit(i) => {
+                    let residual = Arc::new(i.residual.locate(origins)?);
+                    let forward = Arc::new(i.forward.locate(origins)?);
+                    let adjoint = Arc::new(i.adjoint.locate(origins)?);
+                    Op::Implicit(Box::new(Implicit { residual, forward, adjoint, ..(**i).clone() }))
                 }
                 Op::Cond { then, other } => {
                     Op::Cond { then: Arc::new(then.locate(origins)?), other: Arc::new(other.locate(origins)?) }

@@ -2,7 +2,7 @@
 
 use super::{Lanes, Val, differing, region_of};
 use crate::error::{GradResult, internal};
-use gradus_ir::{BinaryOp, DType, Graph, Loop, NodeId, Op, ReduceOp, Trip, Ty, UnaryOp};
+use gradus_ir::{BinaryOp, DType, Graph, Implicit, Loop, NodeId, Op, ReduceOp, Trip, Ty, UnaryOp};
 use std::sync::Arc;
 
 impl Lanes<'_> {
@@ -47,6 +47,41 @@ impl Lanes<'_> {
         let rank = self.shape(x).rank();
         let c = self.aligned(Val { id: c, batched: true }, rank)?;
         Ok(Val { id: self.b.select(c, x.id, y.id)?, batched: true })
+    }
+
+    /// A value with a condition of its own in each lane.
+    pub(super) fn checked(&mut self, op: &Op, x: Val, ok: Val) -> GradResult<NodeId> {
+        if !ok.batched {
+            return Ok(self.b.op(op.clone(), &[x.id, ok.id])?);
+        }
+        let nan = self.b.real(f64::NAN)?;
+        Ok(self.choose(ok.id, x, Val { id: nan, batched: false })?.id)
+    }
+
+    /// The equations of the lanes are one equation, whose derivative solves for each lane by itself.
+    pub(super) fn implicit(&mut self, i: &Implicit, xs: &[Val]) -> GradResult<Vec<Val>> {
+        let (values, captures) = xs.split_at(i.values);
+        let tail: Vec<bool> = captures.iter().map(|v| v.batched).collect();
+        let all = vec![true; i.values];
+        let (own, twice) = ([all.as_slice(), &tail].concat(), [all.as_slice(), &all, &tail].concat());
+        let region = |s: &Self, g: &Graph, flags: &[bool]| -> GradResult<Arc<Graph>> {
+            Ok(Arc::new(region_of(g, flags, &s.lanes, s.masked(), &all)?.graph))
+        };
+        let op = Implicit {
+            values: i.values,
+            residual: region(self, &i.residual, &own)?,
+            forward: region(self, &i.forward, &twice)?,
+            adjoint: region(self, &i.adjoint, &twice)?,
+            label: i.label.clone(),
+        };
+        let mut ids = Vec::new();
+        for v in values {
+            ids.push(self.spread(*v)?.id);
+        }
+        ids.extend(captures.iter().map(|v| v.id));
+        ids.extend(self.mask);
+        let node = self.b.op(Op::Implicit(Box::new(op)), &ids)?;
+        self.outputs(node, i.values, true)
     }
 
     pub(super) fn looping(&mut self, l: &Loop, xs: &[Val]) -> GradResult<Vec<Val>> {

@@ -121,6 +121,7 @@ impl Lanes<'_> {
         match op {
             Op::Loop(l) => return self.looping(l, xs),
             Op::Cond { then, other } => return self.branch(then, other, xs),
+            Op::Implicit(i) if any => return self.implicit(i, xs),
             _ => {}
         }
         if !any {
@@ -130,10 +131,12 @@ impl Lanes<'_> {
         }
         let first = |k: usize| xs.get(k).copied().ok_or_else(|| internal(format!("batch: {} lacks an operand", op.name())));
         let one = match op {
-            Op::Unary(_) | Op::NoGrad(_) | Op::Clock => {
+            Op::Unary(_) | Op::NoGrad(_) | Op::Stationary | Op::Clock => {
                 let x = first(0)?;
                 let id = self.b.op(op.clone(), &[x.id])?;
-                if matches!(op, Op::Clock) { return Ok(vec![Val { id, batched: false }]) }
+                if matches!(op, Op::Clock) {
+                    return Ok(vec![Val { id, batched: false }]);
+                }
                 id
             }
             Op::Binary(_) | Op::Select => {
@@ -141,6 +144,7 @@ impl Lanes<'_> {
                 let ids = xs.iter().map(|x| self.aligned(*x, rank)).collect::<GradResult<Vec<_>>>()?;
                 self.b.op(op.clone(), &ids)?
             }
+            Op::Check(_) => self.checked(op, first(0)?, first(1)?)?,
             Op::Reduce(r, axes) => self.reduced(*r, axes, first(0)?)?,
             Op::ArgReduce { max, axis } => self.shifted(Op::ArgReduce { max: *max, axis: axis + 1 }, xs)?,
             Op::Broadcast(shape) => {
@@ -207,7 +211,7 @@ impl Lanes<'_> {
             | Op::Normal(_)
             | Op::Permutation(_) => return self.each_lane(op, tys, xs),
             Op::Param(_) | Op::Const(..) | Op::Literal(_) | Op::DimValue(_) | Op::Iota(_) | Op::Get(_) | Op::Loop(_)
-            | Op::Cond { .. } => return Err(internal(format!("batch: {} with operands over lanes", op.name()))),
+            | Op::Cond { .. } | Op::Implicit(_) => return Err(internal(format!("batch: {} with operands over lanes", op.name()))),
         };
         Ok(vec![Val { id: one, batched: true }])
     }

@@ -3,6 +3,7 @@
 use gradus::Precision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Parser)]
 #[command(
@@ -57,6 +58,12 @@ pub struct SessionArgs {
     /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// End the run after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub time_limit: Option<Duration>,
+    /// Most memory that one computation may take, and the graph of a script: bytes, or with a unit as in `500M` and `2G`
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory: Option<usize>,
     /// Which rewrites may change the graphs
     #[arg(long, value_enum, default_value_t = Rewrites::Default, value_name = "LEVEL")]
     pub rewrites: Rewrites,
@@ -216,6 +223,24 @@ fn binding(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("write NAME=VALUE".into()),
     }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let n: Option<f64> = text.parse().ok().filter(|n: &f64| *n > 0.0);
+    n.and_then(|n| Duration::try_from_secs_f64(n).ok()).ok_or_else(|| "a number of seconds is needed, as in 0.5 or 60".into())
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) => (digits, match text.as_bytes().last() {
+            Some(b'K') => 1usize << 10,
+            Some(b'M') => 1 << 20,
+            _ => 1 << 30,
+        }),
+        None => (text, 1),
+    };
+    let n = digits.parse().ok().and_then(|n: usize| n.checked_mul(unit)).filter(|n| *n > 0);
+    n.ok_or_else(|| "a number of bytes is needed, as in 500000, 500M or 2G".into())
 }
 
 fn backend(text: &str) -> Result<String, String> {

@@ -4,7 +4,7 @@ use crate::args::{Rewrites, SessionArgs};
 use crate::machine;
 use crate::units::si;
 use gradus::report::{self, Style};
-use gradus::{CancelToken, Diagnostic, FileId, Level, Machine, Outcome, Precision, Session, Sources, Stage, Timings};
+use gradus::{CancelToken, Diagnostic, FileId, Level, Limits, Machine, Outcome, Precision, Session, Sources, Stage, Timings};
 use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::path::Path;
@@ -14,7 +14,8 @@ use std::sync::atomic::AtomicBool;
 /// A session as the arguments say, whose token Ctrl-C sets; a second Ctrl-C ends the process at once. `None` after a complaint.
 pub fn session(args: &SessionArgs) -> Option<Session> {
     let machine = machine::profile(args).ok()?.map_or_else(Machine::default, |p| p.machine);
-    let mut builder = Session::builder().seed(args.seed).machine(machine).precision(args.precision).cancel(interrupt()).rewrites(match args.rewrites {
+    let limits = Limits { time: args.time_limit, memory: args.memory };
+    let mut builder = Session::builder().seed(args.seed).machine(machine).precision(args.precision).limits(limits).cancel(interrupt()).rewrites(match args.rewrites {
         Rewrites::Off => Level::Off,
         Rewrites::Strict => Level::Strict,
         Rewrites::Default => Level::Default,

@@ -2,6 +2,7 @@
 
 use gradus::Precision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,9 +81,9 @@ pub struct SessionArgs {
     /// Float type of the run: `f64` or `f32`
     #[arg(long, default_value = "f64", value_name = "TYPE")]
     pub precision: Precision,
-    /// Threads; this release runs on one
-    #[arg(long, default_value = "1", value_parser = threads)]
-    pub threads: usize,
+    /// Threads that large operations may use; the results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -251,11 +252,9 @@ fn backend(text: &str) -> Result<String, String> {
     }
 }
 
-fn threads(text: &str) -> Result<usize, String> {
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse() {
-        Ok(1) => Ok(1),
-        Ok(0) => Err("at least one thread is needed".into()),
-        Ok(_) => Err("this release runs on one thread; more come with a later one".into()),
+        Ok(n) => NonZeroUsize::new(n).ok_or_else(|| "at least one thread is needed".into()),
         Err(_) => Err("a number of threads is needed".into()),
     }
 }

@@ -20,6 +20,9 @@ pub fn session(args: &SessionArgs) -> Option<Session> {
         Rewrites::Strict => Level::Strict,
         Rewrites::Default => Level::Default,
     });
+    if let Some(n) = args.threads {
+        builder = builder.threads(n);
+    }
     for (name, value) in &args.set {
         builder = builder.set(name, value);
     }

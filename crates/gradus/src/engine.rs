@@ -145,7 +145,8 @@ impl CpuEngine {
             let executor = self.compile(graph, structure, level, precision)?;
             let after = spent(&self.timings);
             compiled = Some((after.0.saturating_sub(before.0), after.1.saturating_sub(before.1)));
-            let bytes = executor.bytes();
+            let threads = self.control.threads.as_ref().map_or(1, |t| t.count());
+            let bytes = executor.bytes_with(threads);
             self.make_room(bytes);
             self.plans.insert(key, Entry { executor, bytes, used: self.clock });
         }

@@ -9,12 +9,14 @@ use crate::outcome::{Outcome, Status};
 use crate::pipeline::{self, Command};
 use crate::rewriting::Level;
 use crate::sources::Sources;
-use gradus_cpu::Control;
+use gradus_cpu::{Control, Threads};
 use gradus_ir::{Array, Precision};
 use gradus_rewrite::Machine;
 use gradus_syntax::{Diagnostic, FileId};
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs scripts. Plans and data files are kept from one command to the next.
@@ -95,6 +97,13 @@ impl Builder {
         self
     }
 
+    /// How many threads large operations may use: all cores, unless said otherwise. They start when the first plan with
+    /// enough work runs, and no result depends on their number.
+    pub fn threads(mut self, count: NonZeroUsize) -> Self {
+        self.options.threads = Some(count);
+        self
+    }
+
     /// A token that ends a command under way.
     pub fn cancel(mut self, token: CancelToken) -> Self {
         self.options.cancel = token;
@@ -102,7 +111,9 @@ impl Builder {
     }
 
     pub fn build(self) -> Session {
+        let threads = self.options.threads.map_or_else(Threads::all, Threads::new);
         let control = Control {
+            threads: Some(Arc::new(threads)),
             cancel: Some(self.options.cancel.0.clone()),
             memory_limit: self.options.limits.memory,
             ..Control::default()

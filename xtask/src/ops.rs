@@ -24,7 +24,7 @@ pub fn program(n: usize, solve: bool) -> String {
     out += "let at = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]\n";
     out += match solve {
         true => "problem p = min x: real[8] of ops(x)\nlet s = solve p by sgd(lr = 1e-3, steps = 1000) from at\nprint s.value\n",
-        false => "let (v, g) = value_and_grad(ops)(at)\nprint v, norm2(g)\n",
+        false => "let (objective, g) = value_and_grad(ops)(at)\nprint objective, norm2(g)\n",
     };
     out
 }

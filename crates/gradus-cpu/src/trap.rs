@@ -90,8 +90,7 @@ impl<T: Real> Machine<'_, T> {
                         }
                     }
                 }
-                // Sweeps are not in plans made for this.
-                Kind::Sweep(_) | Kind::Loop(_) | Kind::Cond(_) => {}
+                Kind::Loop(_) | Kind::Cond(_) => {}
             }
         }
         let Some((value, operands)) = found else { return Ok(()) };

@@ -13,7 +13,6 @@ mod errors;
 mod expr;
 pub mod host;
 mod interp;
-mod lanes;
 mod laws;
 mod memo;
 mod modules;

@@ -158,7 +158,7 @@ fn wanted(e: &Example) -> String {
 pub fn formatting() -> Vec<String> {
     let mut complaints = Vec::new();
     let mut count = 0;
-    for folder in ["stdlib", "examples", "tests/laws", "grammar/ok"] {
+    for folder in ["stdlib", "examples", "benches", "tests/laws", "grammar/ok"] {
         for path in files(&root().join(folder), ".opt") {
             count += 1;
             let Ok(text) = std::fs::read_to_string(&path) else { continue };

@@ -15,7 +15,6 @@ mod host;
 mod options;
 mod outcome;
 mod pipeline;
-mod plan_cache;
 pub mod report;
 mod rewriting;
 mod session;

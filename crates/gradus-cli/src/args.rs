@@ -2,7 +2,9 @@
 
 use gradus::Precision;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Parser)]
 #[command(
@@ -57,6 +59,12 @@ pub struct SessionArgs {
     /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// End the run after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub time_limit: Option<Duration>,
+    /// Most memory that one computation may take, and the graph of a script: bytes, or with a unit as in `500M` and `2G`
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory: Option<usize>,
     /// Which rewrites may change the graphs
     #[arg(long, value_enum, default_value_t = Rewrites::Default, value_name = "LEVEL")]
     pub rewrites: Rewrites,
@@ -64,15 +72,18 @@ pub struct SessionArgs {
     /// [default: what was measured here before, if anything]
     #[arg(long, value_name = "FILE|default")]
     pub machine: Option<String>,
+    /// Keep rewritten graphs in this folder, for the next process
+    #[arg(long, value_name = "DIR")]
+    pub plan_cache: Option<PathBuf>,
     /// Where graphs run; this release has `cpu`
     #[arg(long, default_value = "cpu", value_parser = backend)]
     pub backend: String,
     /// Float type of the run: `f64` or `f32`
     #[arg(long, default_value = "f64", value_name = "TYPE")]
     pub precision: Precision,
-    /// Threads; this release runs on one
-    #[arg(long, default_value = "1", value_parser = threads)]
-    pub threads: usize,
+    /// Threads that large operations may use; the results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<NonZeroUsize>,
 }
 
 #[derive(Args)]
@@ -215,6 +226,24 @@ fn binding(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let n: Option<f64> = text.parse().ok().filter(|n: &f64| *n > 0.0);
+    n.and_then(|n| Duration::try_from_secs_f64(n).ok()).ok_or_else(|| "a number of seconds is needed, as in 0.5 or 60".into())
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) => (digits, match text.as_bytes().last() {
+            Some(b'K') => 1usize << 10,
+            Some(b'M') => 1 << 20,
+            _ => 1 << 30,
+        }),
+        None => (text, 1),
+    };
+    let n = digits.parse().ok().and_then(|n: usize| n.checked_mul(unit)).filter(|n| *n > 0);
+    n.ok_or_else(|| "a number of bytes is needed, as in 500000, 500M or 2G".into())
+}
+
 fn backend(text: &str) -> Result<String, String> {
     match text {
         "cpu" => Ok(text.into()),
@@ -223,11 +252,9 @@ fn backend(text: &str) -> Result<String, String> {
     }
 }
 
-fn threads(text: &str) -> Result<usize, String> {
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse() {
-        Ok(1) => Ok(1),
-        Ok(0) => Err("at least one thread is needed".into()),
-        Ok(_) => Err("this release runs on one thread; more come with a later one".into()),
+        Ok(n) => NonZeroUsize::new(n).ok_or_else(|| "at least one thread is needed".into()),
         Err(_) => Err("a number of threads is needed".into()),
     }
 }

@@ -4,7 +4,7 @@ use crate::args::{Rewrites, SessionArgs};
 use crate::machine;
 use crate::units::si;
 use gradus::report::{self, Style};
-use gradus::{CancelToken, Diagnostic, FileId, Level, Machine, Outcome, Precision, Session, Sources, Stage, Timings};
+use gradus::{CancelToken, Diagnostic, FileId, Level, Limits, Machine, Outcome, Precision, Session, Sources, Stage, Timings};
 use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::path::Path;
@@ -14,16 +14,23 @@ use std::sync::atomic::AtomicBool;
 /// A session as the arguments say, whose token Ctrl-C sets; a second Ctrl-C ends the process at once. `None` after a complaint.
 pub fn session(args: &SessionArgs) -> Option<Session> {
     let machine = machine::profile(args).ok()?.map_or_else(Machine::default, |p| p.machine);
-    let mut builder = Session::builder().seed(args.seed).machine(machine).precision(args.precision).cancel(interrupt()).rewrites(match args.rewrites {
+    let limits = Limits { time: args.time_limit, memory: args.memory };
+    let mut builder = Session::builder().seed(args.seed).machine(machine).precision(args.precision).limits(limits).cancel(interrupt()).rewrites(match args.rewrites {
         Rewrites::Off => Level::Off,
         Rewrites::Strict => Level::Strict,
         Rewrites::Default => Level::Default,
     });
+    if let Some(n) = args.threads {
+        builder = builder.threads(n);
+    }
     for (name, value) in &args.set {
         builder = builder.set(name, value);
     }
     for (name, path) in &args.data {
         builder = builder.data_file(name, path);
+    }
+    if let Some(folder) = &args.plan_cache {
+        builder = builder.plan_cache(folder);
     }
     Some(builder.build())
 }
@@ -94,7 +101,10 @@ pub fn timings(t: &Timings) {
     for stage in Stage::ALL {
         let ms = t.of(stage).as_secs_f64() * 1e3;
         let note = match stage {
-            Stage::Plan => format!("   {} plans made, {} reused", t.planned, t.reused),
+            Stage::Plan => {
+                let loaded = if t.loaded > 0 { format!(" ({} from the plan cache)", t.loaded) } else { String::new() };
+                format!("   {} plans made{loaded}, {} reused", t.planned, t.reused)
+            }
             Stage::Exec => format!("   {} runs, the largest plan holds {}B", t.planned + t.reused, si(t.largest_plan as f64)),
             _ => String::new(),
         };

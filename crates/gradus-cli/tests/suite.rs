@@ -207,6 +207,89 @@ fn parameters_of_a_problem_reuse_its_plan() {
     }
 }
 
+/// A list of small solves runs as lanes of one plan: each with the answer, the steps and the status it has alone.
+#[test]
+fn a_list_of_solves_is_as_each_alone() {
+    let head = "let A = [[3.0, 1.0], [1.0, 2.0], [0.0, 1.0]]\nlet y = [1.0, 2.0, 6.0]\n\
+        problem p(c: real, m: real) = min x: real[2] in box(-m, m) of sum((A @ x - y)^2) / 2 + c * norm1(x)\n\
+        problem q(c: real) = min x: real[2] of (1 - x[0])^2 + c * (x[1] - x[0]^2)^2\n";
+    let run = |last: &str| {
+        let outcome = run_text(&format!("{head}{last}"));
+        assert_eq!(outcome.status, gradus::Status::Done, "{:?}", outcome.diagnostics.first());
+        outcome
+    };
+    let show = "(s.x, s.value, s.steps, s.status)";
+    for (item, list) in [
+        ("p(c, 4)", "0.5 * range(7)"),
+        ("p(1, c) by proximal_gradient", "[0.5, 1.5, 9.0]"),
+        ("q(c) by lbfgs from [-1.2, 1.0]", "[1.0, 10.0, 100.0]"),
+    ] {
+        let together = run(&format!("print [{{ let s = solve {item}; {show} }} for c in {list}]\nprint [(solve {item}).why for c in {list}]\n"));
+        let alone = run(&format!(
+            "let list = {list}\nfn at(c: real) = {{ let s = solve {item}; {show} }}\n{}",
+            (0..3).map(|k| format!("print at(list[{k}])\n")).collect::<String>()
+        ));
+        let gradus::Output::List(rows) = &together.values[0].1 else { panic!("{:?}", together.values) };
+        for (row, (_, own)) in rows.iter().zip(&alone.values) {
+            let (gradus::Output::List(a), gradus::Output::List(b)) = (row, own) else { panic!("{row:?} {own:?}") };
+            assert_eq!(a[2..], b[2..], "{item}");
+            for (x, y) in a[..2].iter().zip(&b[..2]) {
+                let (gradus::Output::Array(x), gradus::Output::Array(y)) = (x, y) else { panic!("{x:?}") };
+                assert!(x.data.iter().zip(y.data.iter()).all(|(x, y)| (x - y).abs() <= 1e-9 * y.abs().max(1.0)), "{item}: {x:?} {y:?}");
+            }
+        }
+        let why = format!("{:?}", together.values[1]);
+        assert!(why.contains("lanes of one plan"), "{why}");
+    }
+    // What goes wrong in one of them is told as if it had run alone.
+    let bad = run_text(&format!("{head}print [(solve q(c) by sgd(lr = 0.1, steps = 200) from [c, 1.0]).value for c in [0.001, 500.0]]\n"));
+    assert!(bad.diagnostics.iter().any(|d| d.code.starts_with("E7")), "{:?}", bad.diagnostics);
+}
+
+/// A second process starts with the plans of the first, whatever its seed and its `let`s; damaged files are passed over with a warning.
+#[test]
+fn plans_are_kept_on_disk() {
+    const TEXT: &str = "let X = normal(key(seed), 30, 5)\nlet y = X @ ones(5)\nlet rate = 3.5\n\
+        problem p = min w: real[5] of sum((X @ w - y)^2) / 2 + rate * norm1(w)\nlet s = solve p\nprint s.w, s.value\n";
+    let folder = std::env::temp_dir().join(format!("gradus-plans-{}", std::process::id()));
+    let run = |seed: u64, rate: &str, cached: bool| {
+        let mut builder = gradus::Session::builder().seed(seed).set("rate", rate);
+        if cached {
+            builder = builder.plan_cache(&folder);
+        }
+        let mut session = builder.build();
+        let script = session.text("rate.opt", TEXT);
+        session.run(script, &mut gradus::Silent)
+    };
+    let first = run(1, "0.5", true);
+    assert!(first.timings.loaded == 0 && first.diagnostics.is_empty(), "{:?}", first.diagnostics);
+    let files = || -> Vec<std::path::PathBuf> { std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect() };
+    let made = files().len();
+    assert!(made > 0 && made <= first.timings.planned);
+    let second = run(2, "0.75", true);
+    assert_eq!((second.timings.loaded, files().len()), (made, made));
+    assert_eq!(second.values, run(2, "0.75", false).values);
+    assert_ne!(first.values, second.values);
+    for (k, file) in files().iter().enumerate() {
+        let good = std::fs::read(file).unwrap();
+        std::fs::write(file, [&good[..good.len() / (2 + k)], b"gradus"].concat()).unwrap();
+    }
+    let third = run(2, "0.75", true);
+    assert_eq!((third.timings.loaded, &third.values), (0, &second.values));
+    let warnings: Vec<&str> = third.diagnostics.iter().map(|d| d.code).collect();
+    assert_eq!(warnings, vec!["E9009"; made], "{:?}", third.diagnostics);
+    assert_eq!(third.status, gradus::Status::Done);
+    // The damaged files were written again.
+    assert_eq!(run(2, "0.75", true).timings.loaded, made);
+    // A folder that cannot be made is no reason to stop.
+    let file = files().remove(0);
+    let mut session = gradus::Session::builder().plan_cache(file.join("below")).build();
+    let script = session.text("rate.opt", TEXT);
+    let outcome = session.run(script, &mut gradus::Silent);
+    assert!(outcome.status == gradus::Status::Done && outcome.diagnostics.iter().any(|d| d.code == "E9009"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn a_cancelled_run_says_so() {
     let token = gradus::CancelToken::new();

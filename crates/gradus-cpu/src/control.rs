@@ -1,5 +1,6 @@
 //! What a run may use, and why it can end early.
 
+use crate::threads::Threads;
 use gradus_ir::Origin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,8 @@ pub struct Control {
     pub started: Option<Instant>,
     /// The run ends here, whatever it has reached.
     pub deadline: Option<Instant>,
+    /// The threads that large instructions may use; without them everything runs on the caller's.
+    pub threads: Option<Arc<Threads>>,
     /// Bytes that the plan may use.
     pub memory_limit: Option<usize>,
     /// Look at every instruction's results: see [`Fault::NonFinite`]. Needs a plan made with

@@ -4,12 +4,13 @@ use crate::arena::Arena;
 use crate::control::{Control, Fault};
 use crate::fused::Source;
 use crate::linalg::Workspace;
-use crate::matmul::{self, Operand};
 use crate::real::Real;
 use crate::reduce::Acc;
 use crate::simd::Kernels;
-use gradus_ir::{Array, Precision};
-use gradus_plan::{BLOCK, Block, Func, Instr, Kind, LoopPlan, MatMul, Place, Plan, Scalar, Whole};
+use crate::worker::{Base, Sizes, Worker};
+use gradus_ir::{Array, Precision, ReduceOp};
+use gradus_plan::{Block, Instr, Kind, LoopPlan, Place, Plan, Scalar, Whole};
+use rayon::ThreadPool;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -27,24 +28,15 @@ enum Memory {
 
 struct Typed<T: Real> {
     arena: Arena<T>,
-    scratch: Arena<T>,
-    counters: Vec<usize>,
-    bases: Vec<Base<T>>,
     /// The numbers of inputs and literals as they were given.
     given: Vec<*const f64>,
     inputs: Vec<Converted<T>>,
     literals: Vec<Converted<T>>,
-    sources: Vec<Source<T>>,
-    accs: Vec<Acc<T>>,
-    loops: Vec<u32>,
-    steps: Vec<u64>,
-    workspace: Workspace<T>,
+    worker: Worker<T>,
+    /// One for each thread of the pool, once a run has had one.
+    crew: Vec<Worker<T>>,
     kernels: Kernels<T>,
 }
-
-/// The address of a base; those of inputs and literals are only read.
-#[derive(Clone, Copy)]
-pub(crate) struct Base<T>(*mut T);
 
 // Addresses are only used during a run, which has its inputs and the executor borrowed.
 unsafe impl<T: Real> Send for Typed<T> {}
@@ -78,39 +70,6 @@ impl<T: Real> Converted<T> {
     }
 }
 
-/// Counts of things that buffers of the executor must hold.
-#[derive(Default)]
-struct Sizes<'a> {
-    inputs: usize,
-    outs: usize,
-    depth: usize,
-    calls: Vec<&'a Func>,
-}
-
-fn measure<'a>(b: &'a Block, depth: usize, s: &mut Sizes<'a>) {
-    s.depth = s.depth.max(depth);
-    for i in &b.code {
-        match &i.kind {
-            Kind::Fused(f) => {
-                s.inputs = s.inputs.max(f.inputs.len());
-                s.outs = s.outs.max(f.outs.len());
-            }
-            Kind::Call(c) => s.calls.push(&c.func),
-            Kind::Loop(l) => {
-                if let Some((c, _)) = &l.cond {
-                    measure(c, depth + 1, s);
-                }
-                measure(&l.body, depth + 1, s);
-            }
-            Kind::Cond(c) => {
-                measure(&c.then, depth, s);
-                measure(&c.other, depth, s);
-            }
-            Kind::MatMul(_) => {}
-        }
-    }
-}
-
 impl Executor {
     /// Allocates nothing yet.
     pub fn new(plan: Arc<Plan>) -> Executor {
@@ -127,12 +86,17 @@ impl Executor {
 
     /// Bytes that runs of the plan hold besides their inputs and outputs: arena, literals, registers, the workspace of
     /// factorizations and the executor's own lists; at single precision also the converted inputs and literals. Known before
-    /// any run, and the same for each. The library of matrix products has buffers besides, as large as the caches, made once
+    /// any run, and the same for each on one thread. The library of matrix products has buffers besides, as large as the caches, made once
     /// in every thread that uses it.
     pub fn bytes(&self) -> usize {
+        self.bytes_with(1)
+    }
+
+    /// The same where runs may use so many threads; each has registers and a workspace.
+    pub fn bytes_with(&self, threads: usize) -> usize {
         match self.plan.precision() {
-            Precision::F64 => bytes::<f64>(&self.plan),
-            Precision::F32 => bytes::<f32>(&self.plan),
+            Precision::F64 => bytes::<f64>(&self.plan, threads),
+            Precision::F32 => bytes::<f32>(&self.plan, threads),
         }
     }
 
@@ -140,8 +104,8 @@ impl Executor {
     /// Empty before the first run.
     pub fn steps(&self) -> &[u64] {
         match &self.memory {
-            Memory::Double(m) => m.as_ref().map_or(&[], |m| &m.steps),
-            Memory::Single(m) => m.as_ref().map_or(&[], |m| &m.steps),
+            Memory::Double(m) => m.as_ref().map_or(&[], |m| &m.worker.steps),
+            Memory::Single(m) => m.as_ref().map_or(&[], |m| &m.worker.steps),
         }
     }
 
@@ -168,17 +132,19 @@ impl Executor {
                 return Err(Fault::Whole { value: *x });
             }
         }
+        // No thread is started for a plan without large instructions.
+        let pool = control.threads.as_deref().filter(|_| plan.is_parallel()).and_then(|t| t.pool());
+        let (crew, limit) = (pool.map_or(0, |p| p.current_num_threads()), control.memory_limit);
         match &mut self.memory {
-            Memory::Double(m) => ready(m, plan, control.memory_limit)?.run(plan, inputs, control, started),
-            Memory::Single(m) => ready(m, plan, control.memory_limit)?.run(plan, inputs, control, started),
+            Memory::Double(m) => ready(m, plan, crew, limit)?.run(plan, inputs, control, started, pool),
+            Memory::Single(m) => ready(m, plan, crew, limit)?.run(plan, inputs, control, started, pool),
         }
     }
 }
 
-/// Bytes of the arena, the literals, the registers, and of what is converted to the run's type.
+/// Bytes of the arena, the literals, and of what is converted to the run's type.
 fn data_bytes<T: Real>(plan: &Plan) -> usize {
-    let registers = (plan.registers() + 1) * BLOCK * size_of::<T>();
-    let known = plan.peak_bytes().saturating_add(registers);
+    let known = plan.peak_bytes();
     if T::PRECISION == Precision::F64 {
         return known;
     }
@@ -187,94 +153,97 @@ fn data_bytes<T: Real>(plan: &Plan) -> usize {
     inputs.chain(literals).fold(known, |sum, n| sum.saturating_add(n.saturating_mul(size_of::<T>())))
 }
 
-fn bytes<T: Real>(plan: &Plan) -> usize {
-    let mut sizes = Sizes::default();
-    measure(plan.body(), 0, &mut sizes);
-    let lists = sizes.inputs * size_of::<Source<T>>() + sizes.outs * size_of::<Acc<T>>() + sizes.depth * size_of::<u32>();
-    let counters = plan.counters() * (size_of::<usize>() + size_of::<u64>());
-    let arrays = plan.params().len() + plan.literals().len();
-    let bases = (1 + arrays) * size_of::<Base<T>>() + arrays * (size_of::<Converted<T>>() + size_of::<*const f64>());
-    let own = lists + counters + bases + size_of::<Typed<T>>() + Workspace::<T>::needs(sizes.calls.into_iter());
-    data_bytes::<T>(plan).saturating_add(own)
+fn bytes<T: Real>(plan: &Plan, threads: usize) -> usize {
+    let converted = (plan.params().len() + plan.literals().len()) * (size_of::<Converted<T>>() + size_of::<*const f64>());
+    let crew = if plan.is_parallel() && threads > 1 { threads } else { 0 };
+    // The memory of one worker is in the plan's own statement.
+    let local = crew.saturating_mul(plan.local_len()).saturating_mul(size_of::<T>());
+    let workers = Sizes::of(plan).bytes::<T>(plan).saturating_mul(1 + crew).saturating_add(local);
+    data_bytes::<T>(plan).saturating_add(workers).saturating_add(converted + size_of::<Typed<T>>() + crew * size_of::<Worker<T>>())
 }
 
-/// The memory of the plan, allocated where it is not there yet.
-fn ready<'a, T: Real>(m: &'a mut Option<Box<Typed<T>>>, plan: &Plan, limit: Option<usize>) -> Result<&'a mut Typed<T>, Fault> {
-    let mut needed = data_bytes::<T>(plan);
-    let check = |needed: usize| match limit {
-        Some(limit) if needed > limit => Err(Fault::Memory { needed, limit }),
-        _ => Ok(()),
-    };
-    check(needed)?;
-    match m {
-        Some(m) => check(needed + m.workspace.bytes())?,
-        None => {
-            let mut sizes = Sizes::default();
-            measure(plan.body(), 0, &mut sizes);
-            let none = |needed: usize| Fault::Memory { needed, limit: limit.unwrap_or(0) };
-            let workspace = Workspace::new(sizes.calls.into_iter()).ok_or_else(|| none(needed))?;
-            needed += workspace.bytes();
-            check(needed)?;
-            let arena = Arena::<T>::new(plan.arena_len()).ok_or_else(|| none(needed))?;
-            let scratch = Arena::new((plan.registers() + 1) * BLOCK).ok_or_else(|| none(needed))?;
-            for (at, v) in plan.constants() {
-                debug_assert!(*at < arena.len());
-                // SAFETY: constants lie in the arena.
-                unsafe { *arena.as_ptr().add(*at) = T::constant(*v) };
-            }
-            let (params, literals) = (plan.params().len(), plan.literals().len());
-            *m = Some(Box::new(Typed {
-                arena,
-                scratch,
-                counters: vec![0; plan.counters()],
-                bases: Vec::with_capacity(1 + params + literals),
-                given: Vec::with_capacity(params + literals),
-                inputs: (0..params).map(|_| Converted::new()).collect(),
-                literals: (0..literals).map(|_| Converted::new()).collect(),
-                sources: Vec::with_capacity(sizes.inputs),
-                accs: Vec::with_capacity(sizes.outs),
-                loops: Vec::with_capacity(sizes.depth),
-                steps: vec![0; plan.counters()],
-                workspace,
-                kernels: Kernels::detect(),
-            }));
+/// The memory of the plan, allocated where it is not there yet; with a crew of so many workers.
+fn ready<'a, T: Real>(
+    m: &'a mut Option<Box<Typed<T>>>,
+    plan: &Plan,
+    crew: usize,
+    limit: Option<usize>,
+) -> Result<&'a mut Typed<T>, Fault> {
+    let needed = bytes::<T>(plan, crew);
+    if let Some(limit) = limit
+        && needed > limit
+    {
+        return Err(Fault::Memory { needed, limit });
+    }
+    let none = || Fault::Memory { needed, limit: limit.unwrap_or(0) };
+    if m.is_none() {
+        let arena = Arena::<T>::new(plan.arena_len()).ok_or_else(none)?;
+        for (at, v) in plan.constants() {
+            debug_assert!(*at < arena.len());
+            // SAFETY: constants lie in the arena.
+            unsafe { *arena.as_ptr().add(*at) = T::constant(*v) };
+        }
+        *m = Some(Box::new(Typed {
+            arena,
+            inputs: plan.params().iter().map(|_| Converted::new()).collect(),
+            literals: plan.literals().iter().map(|_| Converted::new()).collect(),
+            given: Vec::with_capacity(plan.params().len() + plan.literals().len()),
+            worker: Worker::new(plan, &Sizes::of(plan)).ok_or_else(none)?,
+            crew: Vec::new(),
+            kernels: Kernels::detect(),
+        }));
+    }
+    let Some(m) = m.as_deref_mut() else { return Err(Fault::Internal("no memory was allocated".into())) };
+    if m.crew.len() < crew {
+        let sizes = Sizes::of(plan);
+        m.crew.reserve_exact(crew - m.crew.len());
+        while m.crew.len() < crew {
+            m.crew.push(Worker::new(plan, &sizes).ok_or_else(none)?);
         }
     }
-    m.as_deref_mut().ok_or_else(|| Fault::Internal("no memory was allocated".into()))
+    Ok(m)
 }
 
 impl<T: Real> Typed<T> {
-    fn run(&mut self, plan: &Plan, inputs: &[Array], control: &Control, started: Instant) -> Result<Vec<Array>, Fault> {
-        self.counters.fill(0);
-        self.loops.clear();
-        self.steps.fill(0);
-        self.bases.clear();
-        self.bases.push(Base(self.arena.as_ptr()));
-        self.bases.extend(self.inputs.iter_mut().zip(inputs).zip(plan.whole()).map(|((c, a), w)| c.base(a, *w)));
-        self.bases.extend(self.literals.iter_mut().zip(plan.literals()).map(|(c, a)| c.base(a, Whole::Free)));
+    fn run(
+        &mut self,
+        plan: &Plan,
+        inputs: &[Array],
+        control: &Control,
+        started: Instant,
+        pool: Option<&ThreadPool>,
+    ) -> Result<Vec<Array>, Fault> {
+        let w = &mut self.worker;
+        w.counters.fill(0);
+        w.loops.clear();
+        w.steps.fill(0);
+        w.bases.clear();
+        w.bases.push(Base(self.arena.as_ptr()));
+        w.bases.extend(self.inputs.iter_mut().zip(inputs).zip(plan.whole()).map(|((c, a), w)| c.base(a, *w)));
+        w.bases.extend(self.literals.iter_mut().zip(plan.literals()).map(|(c, a)| c.base(a, Whole::Free)));
         self.given.clear();
         self.given.extend(inputs.iter().chain(plan.literals().iter().map(|l| &**l)).map(|a| a.data.as_ptr()));
-        let mut machine = Machine {
-            bases: &self.bases,
-            given: &self.given,
-            counters: &mut self.counters,
-            scratch: self.scratch.as_ptr(),
-            sources: &mut self.sources,
-            accs: &mut self.accs,
-            loops: &mut self.loops,
-            steps: &mut self.steps,
-            workspace: &mut self.workspace,
-            kernels: self.kernels,
-            control,
-            started,
-            infinity: None,
-        };
+        w.bases.push(Base(w.local.as_ptr()));
+        for w in &mut self.crew {
+            w.steps.fill(0);
+        }
+        let crew = pool.is_some().then_some(self.crew.as_mut_ptr());
+        let mut machine = Machine::new(w, &self.given, self.kernels, crew, control, started);
         // SAFETY: the plan comes from the planner: its places lie in the arena (allocated for its length), in inputs (whose
-        // shapes were checked) or in literals.
-        unsafe { machine.block_of(plan.body())? };
+        // shapes were checked), in literals or in the memory of a worker.
+        match pool {
+            Some(p) => {
+                // Inside the pool from here on: handing parts to other threads allocates nothing.
+                let machine = Alone(&mut machine);
+                p.install(move || unsafe { machine.follow(plan.body()) })?;
+            }
+            // SAFETY: as above.
+            None => unsafe { machine.block_of(plan.body())? },
+        }
         if let Some(f) = machine.infinity.take() {
             return Err(f);
         }
+        let machine = Machine::new(&mut self.worker, &self.given, self.kernels, None, control, started);
         let mut out = Vec::with_capacity(plan.outputs().len());
         for o in plan.outputs() {
             let count: usize = o.dims.iter().product();
@@ -315,6 +284,11 @@ impl<T: Real> Typed<T> {
             };
             out.push(Array { dtype: o.ty.dtype, shape: o.dims.clone(), data });
         }
+        for w in &self.crew {
+            for (total, n) in self.worker.steps.iter_mut().zip(&w.steps) {
+                *total += n;
+            }
+        }
         Ok(out)
     }
 }
@@ -332,15 +306,91 @@ pub(crate) struct Machine<'a, T: Real> {
     pub loops: &'a mut Vec<u32>,
     /// Steps done in this run by the loops that have ended, at the index of their step counter.
     pub steps: &'a mut [u64],
+    sums: &'a mut Vec<Acc<T>>,
     pub workspace: &'a mut Workspace<T>,
     pub kernels: Kernels<T>,
+    /// A worker for each thread of the pool that this run is in; none where everything runs here.
+    crew: Option<*mut Worker<T>>,
     control: &'a Control,
     pub started: Instant,
     /// The first infinity of a search for numbers that are not finite.
     pub infinity: Option<Fault>,
 }
 
-impl<T: Real> Machine<'_, T> {
+/// A machine that another thread uses while this one waits.
+struct Alone<'m, 'a, T: Real>(&'m mut Machine<'a, T>);
+
+// SAFETY: all that the machine points to belongs to the run, which one thread at a time follows.
+unsafe impl<T: Real> Send for Alone<'_, '_, T> {}
+
+impl<T: Real> Alone<'_, '_, T> {
+    /// SAFETY: as for `block_of`.
+    unsafe fn follow(self, b: &Block) -> Result<(), Fault> {
+        // SAFETY: the caller's.
+        unsafe { self.0.block_of(b) }
+    }
+}
+
+impl<'a, T: Real> Machine<'a, T> {
+    fn new(
+        w: &'a mut Worker<T>,
+        given: &'a [*const f64],
+        kernels: Kernels<T>,
+        crew: Option<*mut Worker<T>>,
+        control: &'a Control,
+        started: Instant,
+    ) -> Machine<'a, T> {
+        Machine {
+            bases: &w.bases,
+            given,
+            counters: &mut w.counters,
+            scratch: w.scratch.as_ptr(),
+            sources: &mut w.sources,
+            accs: &mut w.accs,
+            loops: &mut w.loops,
+            steps: &mut w.steps,
+            sums: &mut w.sums,
+            workspace: &mut w.workspace,
+            kernels,
+            crew,
+            control,
+            started,
+            infinity: None,
+        }
+    }
+
+    /// The workers of the pool's threads, if this machine may use them.
+    pub fn crew(&self) -> Option<*mut Worker<T>> {
+        self.crew
+    }
+
+    /// Lets `f` follow the same run with another worker's registers, counters and memory of blocks. What it runs uses no
+    /// further threads.
+    pub fn as_worker<R>(&self, w: &mut Worker<T>, f: impl FnOnce(&mut Machine<'_, T>) -> R) -> R {
+        w.counters.copy_from_slice(self.counters);
+        w.loops.clone_from(self.loops);
+        w.bases.clear();
+        w.bases.extend_from_slice(&self.bases[..self.bases.len() - 1]);
+        w.bases.push(Base(w.local.as_ptr()));
+        f(&mut Machine::new(w, self.given, self.kernels, None, self.control, self.started))
+    }
+
+    /// A full reduction of the sweep at hand begins.
+    pub fn start_sum(&mut self, k: usize, op: ReduceOp) {
+        match self.sums.get_mut(k) {
+            Some(a) => a.reset(op),
+            None => self.sums.push(Acc::new(op)),
+        }
+    }
+
+    pub fn add_to_sum(&mut self, k: usize, x: &[T]) {
+        self.sums[k].add(x, &self.kernels);
+    }
+
+    pub fn sum(&self, k: usize) -> T {
+        self.sums[k].result()
+    }
+
     /// The address of a place. SAFETY: `p` is a place of the plan being run.
     #[inline]
     pub unsafe fn at(&self, p: Place) -> *mut T {
@@ -348,7 +398,8 @@ impl<T: Real> Machine<'_, T> {
         unsafe {
             let base = self.bases.get_unchecked(p.base as usize).0;
             let step = *self.counters.get_unchecked(p.counter as usize) as isize;
-            base.offset(p.offset as isize + step * p.stride)
+            // A block lies at the beginning of its memory: until its row is added the address is outside.
+            base.wrapping_offset((p.offset as isize).wrapping_add(step * p.stride))
         }
     }
 
@@ -366,12 +417,12 @@ impl<T: Real> Machine<'_, T> {
 
     /// A whole number as it was given, where it is an input or a literal. SAFETY: as for `at`.
     pub unsafe fn given(&self, p: Place) -> f64 {
-        // SAFETY: the caller's; there is a given array for every base but the arena.
+        // SAFETY: the caller's; there is a given array for every base but the arena and the memory of a worker.
         unsafe {
-            match (p.base as usize).checked_sub(1) {
-                Some(k) => {
+            match (p.base as usize).checked_sub(1).and_then(|k| self.given.get(k)) {
+                Some(given) => {
                     let step = *self.counters.get_unchecked(p.counter as usize) as isize;
-                    *self.given[k].offset(p.offset as isize + step * p.stride)
+                    *given.offset(p.offset as isize + step * p.stride)
                 }
                 None => (*self.at(p)).wide(),
             }
@@ -400,8 +451,9 @@ impl<T: Real> Machine<'_, T> {
         unsafe {
             match &i.kind {
                 Kind::Fused(f) => self.fused(f),
-                Kind::MatMul(m) => self.matmul(m),
+                Kind::MatMul(m) => self.products(m, 0, m.batch),
                 Kind::Call(c) => self.call(c, i.origin)?,
+                Kind::Sweep(s) => self.sweep(s)?,
                 Kind::Loop(l) => return self.run_loop(l),
                 Kind::Cond(c) => {
                     let branch = if self.scalar(c.test) != T::ZERO { &c.then } else { &c.other };
@@ -415,19 +467,36 @@ impl<T: Real> Machine<'_, T> {
         Ok(())
     }
 
-    unsafe fn matmul(&mut self, m: &MatMul) {
-        // SAFETY: the caller's.
-        unsafe {
-            let (a, b, out) = (self.at(m.a.place).cast_const(), self.at(m.b.place).cast_const(), self.at(m.out));
-            let size = m.a.rows * m.b.cols;
-            for k in 0..m.batch {
-                let (a, b) = (a.offset(k as isize * m.a.batch_stride), b.offset(k as isize * m.b.batch_stride));
-                matmul::product(Operand::new(&m.a, a), Operand::new(&m.b, b), out.add(k * size), &self.kernels);
+    /// The steps `from..to` of a loop whose steps do not need each other.
+    ///
+    /// SAFETY: as for `block_of`; no other machine runs one of these steps.
+    pub(crate) unsafe fn steps_of(&mut self, l: &LoopPlan, from: usize, to: usize) -> Result<(), Fault> {
+        self.loops.push(l.step);
+        for k in from..to {
+            self.control.check((k - from) % l.check_every as usize == 0)?;
+            self.counters[l.step as usize] = k;
+            self.counters[l.parity as usize] = k & 1;
+            // SAFETY: the caller's.
+            unsafe {
+                if let Some(p) = l.index {
+                    *self.at(p) = T::of(k as f64);
+                }
+                self.block_of(&l.body)?;
             }
         }
+        self.loops.pop();
+        Ok(())
     }
 
     unsafe fn run_loop(&mut self, l: &LoopPlan) -> Result<(), Fault> {
+        if let Some(chunk) = l.chunk
+            && self.crew.is_some()
+        {
+            // SAFETY: the caller's.
+            unsafe { self.side_by_side(l.bound.div_ceil(chunk), &|m, c| m.steps_of(l, c * chunk, l.bound.min((c + 1) * chunk)))? };
+            self.steps[l.step as usize] += l.bound as u64;
+            return Ok(());
+        }
         // SAFETY: the caller's.
         unsafe {
             self.loops.push(l.step);
@@ -461,9 +530,9 @@ impl<T: Real> Machine<'_, T> {
             self.counters[l.step as usize] = 0;
             self.counters[l.parity as usize] = 0;
             if done & 1 == 1 {
-                let arena = self.bases[Place::ARENA as usize].0;
                 for s in &l.swaps {
-                    std::ptr::copy_nonoverlapping(arena.add(s.b), arena.add(s.a), s.len);
+                    let base = self.bases[s.base as usize].0;
+                    std::ptr::copy_nonoverlapping(base.add(s.b), base.add(s.a), s.len);
                 }
             }
             for (p, len) in &l.collected {

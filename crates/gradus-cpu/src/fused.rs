@@ -48,7 +48,7 @@ unsafe fn load<T: Real>(out: &mut [T], from: *const T, axes: &[(usize, isize)], 
         let target = &mut out[at..at + n];
         // SAFETY: as for the whole function.
         unsafe {
-            let p = from.offset(offset);
+            let p = from.wrapping_offset(offset);
             match stride {
                 0 => target.fill(*p),
                 1 => target.copy_from_slice(std::slice::from_raw_parts(p, n)),
@@ -66,11 +66,11 @@ unsafe fn load<T: Real>(out: &mut [T], from: *const T, axes: &[(usize, isize)], 
 unsafe fn store<T: Real>(x: &[T], to: *mut T, pattern: &Pattern, start: usize) {
     match pattern {
         // SAFETY: the caller's.
-        Pattern::Dense | Pattern::Splat => unsafe { std::ptr::copy(x.as_ptr(), to.add(start), x.len()) },
+        Pattern::Dense | Pattern::Splat => unsafe { std::ptr::copy(x.as_ptr(), to.wrapping_add(start), x.len()) },
         Pattern::Strided(axes) => runs(axes, start, x.len(), |at, offset, n, stride| {
             // SAFETY: the caller's.
             unsafe {
-                let p = to.offset(offset);
+                let p = to.wrapping_offset(offset);
                 for (k, v) in x[at..at + n].iter().enumerate() {
                     *p.offset(k as isize * stride) = *v;
                 }
@@ -94,7 +94,7 @@ impl<T: Real> Machine<'_, T> {
                 self.fused_scalar(f);
             } else if f.program.is_empty() && self.fused_copy(f) {
             } else {
-                self.fused_blocks(f);
+                self.fused_part(f, 0, f.count, None);
             }
         }
     }
@@ -152,7 +152,11 @@ impl<T: Real> Machine<'_, T> {
         true
     }
 
-    unsafe fn fused_blocks(&mut self, f: &Fused) {
+    /// The elements `from..to` of the iteration space: whole runs of reductions, or a part of the only one, which goes to
+    /// the sums of the sweep at hand from `sum` on.
+    ///
+    /// SAFETY: as for `fused`; the places of inputs and results hold these elements.
+    pub(crate) unsafe fn fused_part(&mut self, f: &Fused, from: usize, to: usize, sum: Option<usize>) {
         // SAFETY: see `fused`.
         unsafe {
             self.sources.clear();
@@ -164,33 +168,83 @@ impl<T: Real> Machine<'_, T> {
                     Pattern::Strided(_) => Source::Loaded { from, register: f.registers as usize + k },
                 });
             }
-            let reducing = f.segment > 0;
-            if reducing && f.segment <= BLOCK {
-                // Whole rows in each block.
-                let rows = BLOCK / f.segment;
-                let mut row = 0;
-                while row < f.rows {
-                    let n = rows.min(f.rows - row);
-                    let (start, len) = (row * f.segment, n * f.segment);
-                    let stored = self.block(f, start, len);
-                    for o in &f.outs {
-                        if let Out::Reduce { op, src, place } = o {
-                            let x = self.reduced(f, *src, start, len);
-                            let out = std::slice::from_raw_parts_mut(self.at(*place).add(row), n);
-                            for (y, x) in out.iter_mut().zip(x.chunks_exact(f.segment)) {
-                                *y = self.kernels.reduce(*op, x);
-                            }
-                        }
-                    }
-                    if !stored {
-                        self.stores(f, start, len);
-                    }
-                    row += n;
-                }
-                return;
+            if f.segment == 0 {
+                self.fused_stores(f, from, to);
+            } else if let Some(sum) = sum {
+                self.fused_sums(f, from, to, sum);
+            } else if f.segment <= BLOCK {
+                self.fused_rows(f, from / f.segment, to / f.segment);
+            } else {
+                self.fused_long_rows(f, from / f.segment, to / f.segment);
             }
-            let (segment, rows) = if reducing { (f.segment, f.rows) } else { (f.count, 1) };
-            for row in 0..rows {
+        }
+    }
+
+    unsafe fn fused_stores(&mut self, f: &Fused, from: usize, to: usize) {
+        let mut at = from;
+        while at < to {
+            let len = BLOCK.min(to - at);
+            // SAFETY: see `fused`.
+            unsafe {
+                if !self.block(f, at, len) {
+                    self.stores(f, at, len);
+                }
+            }
+            at += len;
+        }
+    }
+
+    unsafe fn fused_sums(&mut self, f: &Fused, from: usize, to: usize, sum: usize) {
+        let mut at = from;
+        while at < to {
+            let len = BLOCK.min(to - at);
+            // SAFETY: see `fused`.
+            unsafe {
+                let stored = self.block(f, at, len);
+                let mut k = sum;
+                for o in &f.outs {
+                    if let Out::Reduce { src, .. } = o {
+                        let x = self.reduced(f, *src, at, len);
+                        self.add_to_sum(k, x);
+                        k += 1;
+                    }
+                }
+                if !stored {
+                    self.stores(f, at, len);
+                }
+            }
+            at += len;
+        }
+    }
+
+    /// Runs that are no longer than a block: whole ones in each block.
+    unsafe fn fused_rows(&mut self, f: &Fused, mut row: usize, to: usize) {
+        let rows = BLOCK / f.segment;
+        while row < to {
+            let n = rows.min(to - row);
+            let (start, len) = (row * f.segment, n * f.segment);
+            // SAFETY: see `fused`.
+            unsafe {
+                let stored = self.block(f, start, len);
+                for o in &f.outs {
+                    if let Out::Reduce { op, src, place } = o {
+                        let x = self.reduced(f, *src, start, len);
+                        let out = std::slice::from_raw_parts_mut(self.at(*place).wrapping_add(row), n);
+                        self.kernels.runs(*op, f.segment, x, out);
+                    }
+                }
+                if !stored {
+                    self.stores(f, start, len);
+                }
+            }
+            row += n;
+        }
+    }
+
+    unsafe fn fused_long_rows(&mut self, f: &Fused, from: usize, to: usize) {
+        // SAFETY: see `fused`.
+        unsafe {
+            for row in from..to {
                 let mut k = 0;
                 for o in &f.outs {
                     if let Out::Reduce { op, .. } = o {
@@ -202,17 +256,15 @@ impl<T: Real> Machine<'_, T> {
                     }
                 }
                 let mut at = 0;
-                while at < segment {
-                    let (start, len) = (row * segment + at, BLOCK.min(segment - at));
+                while at < f.segment {
+                    let (start, len) = (row * f.segment + at, BLOCK.min(f.segment - at));
                     let stored = self.block(f, start, len);
-                    if reducing {
-                        let mut k = 0;
-                        for o in &f.outs {
-                            if let Out::Reduce { src, .. } = o {
-                                let x = self.reduced(f, *src, start, len);
-                                self.accs[k].add(x, &self.kernels);
-                                k += 1;
-                            }
+                    let mut k = 0;
+                    for o in &f.outs {
+                        if let Out::Reduce { src, .. } = o {
+                            let x = self.reduced(f, *src, start, len);
+                            self.accs[k].add(x, &self.kernels);
+                            k += 1;
                         }
                     }
                     if !stored {
@@ -223,7 +275,7 @@ impl<T: Real> Machine<'_, T> {
                 let mut k = 0;
                 for o in &f.outs {
                     if let Out::Reduce { place, .. } = o {
-                        *self.at(*place).add(row) = self.accs[k].result();
+                        *self.at(*place).wrapping_add(row) = self.accs[k].result();
                         k += 1;
                     }
                 }
@@ -262,7 +314,7 @@ impl<T: Real> Machine<'_, T> {
                 Src::Reg(r) => Arg::Slice(self.register(r as usize, len)),
                 Src::Imm(v) => Arg::Splat(T::constant(v)),
                 Src::In(k) => match self.sources[k as usize] {
-                    Source::Dense(p) => Arg::Slice(std::slice::from_raw_parts(p.add(start), len)),
+                    Source::Dense(p) => Arg::Slice(std::slice::from_raw_parts(p.wrapping_add(start), len)),
                     Source::Splat(v) => Arg::Splat(v),
                     Source::Loaded { register, .. } => Arg::Slice(self.register(register, len)),
                 },
@@ -285,7 +337,7 @@ impl<T: Real> Machine<'_, T> {
                 && let [Out::Store { src: Src::Reg(r), access, direct: true }] = f.outs.as_slice()
                 && *r == last.dst
             {
-                direct = Some((f.program.len() - 1, self.at(access.place).add(start)));
+                direct = Some((f.program.len() - 1, self.at(access.place).wrapping_add(start)));
             }
             for (k, l) in f.program.iter().enumerate() {
                 let out = match direct {

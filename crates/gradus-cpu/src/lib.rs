@@ -6,10 +6,12 @@
 //! Returns: the output arrays, or a `Fault` that says where and why the run ended.
 
 mod arena;
+mod columns;
 mod control;
 mod elementwise;
 mod executor;
 mod fused;
+mod gemv;
 mod index;
 mod kernels;
 mod linalg;
@@ -20,9 +22,13 @@ pub mod philox;
 mod real;
 mod reduce;
 mod simd;
+mod sweep;
+mod threads;
+mod worker;
 pub mod special;
 pub mod transcendental;
 mod trap;
 
 pub use control::{Control, Fault};
 pub use executor::Executor;
+pub use threads::Threads;

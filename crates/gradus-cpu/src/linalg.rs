@@ -22,7 +22,6 @@ const SMALL: usize = 12;
 /// Memory for factorizations, large enough for every call of a plan.
 pub(crate) struct Workspace<T> {
     stack: MemBuffer,
-    bytes: usize,
     pivots: Vec<usize>,
     inverse: Vec<usize>,
     factors: Vec<T>,
@@ -96,16 +95,11 @@ impl<T: Real> Workspace<T> {
     pub fn new<'a>(calls: impl Iterator<Item = &'a Func>) -> Option<Workspace<T>> {
         let all = need_of_all::<T>(calls);
         Some(Workspace {
-            bytes: all.bytes::<T>(),
             stack: MemBuffer::try_new(all.stack).ok()?,
             pivots: vec![0; all.pivots],
             inverse: vec![0; all.pivots],
             factors: vec![T::ZERO; all.factors],
         })
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 

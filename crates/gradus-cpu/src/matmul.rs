@@ -25,11 +25,13 @@ impl<T> Operand<T> {
 /// Multiplications below which own loops win, and elements of the right-hand matrix that they can take.
 const SMALL: usize = 8000;
 const PACKED: usize = 1024;
+/// Rows or columns of a narrow product.
+const NARROW: usize = 16;
 
-/// `out[rows, cols] = a @ b`, dense row-major.
+/// `out[rows, cols] = a @ b`, dense row-major; added to what is there if `add`.
 ///
 /// SAFETY: the operands and `out` lie in valid memory, and `out` overlaps neither.
-pub(crate) unsafe fn product<T: Real>(a: Operand<T>, b: Operand<T>, out: *mut T, kernels: &Kernels<T>) {
+pub(crate) unsafe fn product<T: Real>(a: Operand<T>, b: Operand<T>, out: *mut T, add: bool, kernels: &Kernels<T>) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     if m == 0 || n == 0 {
         return;
@@ -38,40 +40,64 @@ pub(crate) unsafe fn product<T: Real>(a: Operand<T>, b: Operand<T>, out: *mut T,
     unsafe {
         let y = std::slice::from_raw_parts_mut(out, m * n);
         if k == 0 {
-            y.fill(T::ZERO);
-        } else if n == 1 {
-            let x = std::slice::from_raw_parts(b.p, k);
-            if m == 1 {
-                y[0] = kernels.dot(std::slice::from_raw_parts(a.p, k), x);
-            } else if a.cs == 1 {
-                kernels.rows(a.p, a.rs as usize, x, y);
-            } else {
-                kernels.columns(a.p, a.cs as usize, x, y);
+            if !add {
+                y.fill(T::ZERO);
             }
-        } else if m == 1 {
+        } else if n == 1 && (b.rs == 1 || k == 1) {
+            let x = std::slice::from_raw_parts(b.p, k);
+            if m == 1 && (a.cs == 1 || k == 1) {
+                let d = kernels.dot(std::slice::from_raw_parts(a.p, k), x);
+                y[0] = if add { y[0] + d } else { d };
+            } else if a.cs == 1 && !add {
+                kernels.rows(a.p, a.rs as usize, x, y);
+            } else if a.rs == 1 {
+                kernels.columns(a.p, a.cs as usize, x, y, add);
+            } else {
+                library(a, b, out, add);
+            }
+        } else if m == 1 && (a.cs == 1 || k == 1) {
             // The transposed problem.
             let x = std::slice::from_raw_parts(a.p, k);
-            if b.rs == 1 {
+            if b.rs == 1 && !add {
                 kernels.rows(b.p, b.cs as usize, x, y);
+            } else if b.cs == 1 {
+                kernels.columns(b.p, b.rs as usize, x, y, add);
             } else {
-                kernels.columns(b.p, b.rs as usize, x, y);
+                library(a, b, out, add);
             }
-        } else if k == 1 {
+        } else if k == 1 && !add {
             for (i, row) in y.chunks_exact_mut(n).enumerate() {
                 let s = *a.p.offset(i as isize * a.rs);
                 for (j, t) in row.iter_mut().enumerate() {
                     *t = s * *b.p.offset(j as isize * b.cs);
                 }
             }
-        } else if m * k * n <= SMALL && k * n <= PACKED {
-            kernels.small(a, b, y);
+        } else if m * k * n <= SMALL && k * n <= PACKED || is_narrow(a, b) {
+            kernels.small(a, b, y, add);
         } else {
-            // The library prefers columns: the transposed problem, whose result by columns is ours by rows.
-            let a = MatRef::from_raw_parts(a.p, k, m, a.cs, a.rs);
-            let b = MatRef::from_raw_parts(b.p, n, k, b.cs, b.rs);
-            let c = MatMut::from_raw_parts_mut(out, n, m, 1, n as isize);
-            faer::linalg::matmul::matmul(c, Accum::Replace, b, a, T::ONE, Par::Seq);
+            library(a, b, out, add);
         }
+    }
+}
+
+/// A few columns or a few rows, and a right-hand matrix that stays in the first-level cache: the library is made for other
+/// shapes.
+fn is_narrow<T>(a: Operand<T>, b: Operand<T>) -> bool {
+    let (m, k, n) = (a.rows, a.cols, b.cols);
+    m.min(n) <= NARROW && if n < 8 || b.cs != 1 { k * n.max(8) <= PACKED } else { k * n <= 4 * PACKED }
+}
+
+/// SAFETY: as for `product`.
+unsafe fn library<T: Real>(a: Operand<T>, b: Operand<T>, out: *mut T, add: bool) {
+    let (m, k, n) = (a.rows, a.cols, b.cols);
+    // SAFETY: the caller's.
+    unsafe {
+        // It prefers columns: the transposed problem, whose result by columns is ours by rows.
+        let a = MatRef::from_raw_parts(a.p, k, m, a.cs, a.rs);
+        let b = MatRef::from_raw_parts(b.p, n, k, b.cs, b.rs);
+        let c = MatMut::from_raw_parts_mut(out, n, m, 1, n as isize);
+        let accum = if add { Accum::Add } else { Accum::Replace };
+        faer::linalg::matmul::matmul(c, accum, b, a, T::ONE, Par::Seq);
     }
 }
 
@@ -106,58 +132,10 @@ pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     sum
 }
 
-/// `y[i] = row i . x`. Row `i` starts at `i * stride` and has as many elements as `x`.
-#[inline(always)]
-pub(crate) unsafe fn rows_times_vector<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
-    let k = x.len();
-    // SAFETY: the caller's.
-    let row = |i: usize| unsafe { std::slice::from_raw_parts(a.add(i * stride), k) };
-    for (i, y) in y.iter_mut().enumerate() {
-        *y = dot(row(i), x);
-    }
-}
-
-/// `y = sum x[l] column l`, four columns at a time.
-#[inline(always)]
-pub(crate) unsafe fn columns_times_vector<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
-    let m = y.len();
-    if (8..=32).contains(&m) {
-        // SAFETY: the caller's.
-        return unsafe { short_columns(a, stride, x, y) };
-    }
-    // SAFETY: column `l` starts at `l * stride` and has `m` elements.
-    let column = |l: usize, from: usize, n: usize| unsafe { std::slice::from_raw_parts(a.add(l * stride + from), n) };
-    // Pieces of `y` that stay in the first-level cache.
-    const PIECE: usize = 1024;
-    let mut from = 0;
-    while from < m {
-        let n = PIECE.min(m - from);
-        let y = &mut y[from..from + n];
-        y.fill(T::ZERO);
-        let mut l = 0;
-        while l + 4 <= x.len() {
-            let (p, q, r, s) = (column(l, from, n), column(l + 1, from, n), column(l + 2, from, n), column(l + 3, from, n));
-            let (a, b, c, d) = (x[l], x[l + 1], x[l + 2], x[l + 3]);
-            for ((((y, p), q), r), s) in y.iter_mut().zip(p).zip(q).zip(r).zip(s) {
-                *y += (*p * a + *q * b) + (*r * c + *s * d);
-            }
-            l += 4;
-        }
-        while l < x.len() {
-            let v = x[l];
-            for (y, p) in y.iter_mut().zip(column(l, from, n)) {
-                *y += *p * v;
-            }
-            l += 1;
-        }
-        from += n;
-    }
-}
-
-/// The same for 8 to 32 rows: eight results at a time stay in registers over all columns. The last eight may overlap
+/// `y = sum x[l] column l` of 8 to 32 rows: eight results at a time stay in registers over all columns. The last eight may overlap
 /// those before, and are then computed twice.
 #[inline(always)]
-unsafe fn short_columns<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
+pub(crate) unsafe fn short_columns<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
     let m = y.len();
     let mut from = 0;
     loop {
@@ -191,41 +169,35 @@ unsafe fn short_columns<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T
     }
 }
 
-/// `y = a b` for small matrices: tiles of four rows and eight columns stay in registers over the inner axis. The last
-/// columns may overlap those before, and are then computed twice.
+/// `y = a b` for small matrices, or `y += a b`: tiles of four rows and eight columns stay in registers over the inner axis.
+/// The last columns may overlap those before, and are then computed twice.
 #[inline(always)]
-pub(crate) unsafe fn small<T: Real>(a: Operand<T>, b: Operand<T>, y: &mut [T]) {
+pub(crate) unsafe fn small<T: Real>(a: Operand<T>, b: Operand<T>, y: &mut [T], add: bool) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
-    // SAFETY: indices inside the operands; `k * n <= PACKED`.
+    // SAFETY: indices inside the operands; what is packed fits, see `product`.
     unsafe {
-        if n < 8 {
-            y.fill(T::ZERO);
-            for (i, row) in y.chunks_exact_mut(n).enumerate() {
-                for l in 0..k {
-                    let s = *a.p.offset(i as isize * a.rs + l as isize * a.cs);
-                    let q = b.p.offset(l as isize * b.rs);
-                    for (j, t) in row.iter_mut().enumerate() {
-                        *t += s * *q.offset(j as isize * b.cs);
-                    }
-                }
-            }
-            return;
-        }
         let mut packed = [std::mem::MaybeUninit::<T>::uninit(); PACKED];
         let (mut p, mut stride) = (b.p, b.rs);
-        if b.cs != 1 {
+        if n < 8 && k * 8 > PACKED {
+            return few_columns(a, b, y, add);
+        }
+        if b.cs != 1 || n < 8 {
+            let width = n.max(8);
             for l in 0..k {
-                for j in 0..n {
-                    packed[l * n + j].write(*b.p.offset(l as isize * b.rs + j as isize * b.cs));
+                for j in 0..width {
+                    let v = if j < n { *b.p.offset(l as isize * b.rs + j as isize * b.cs) } else { T::ZERO };
+                    packed[l * width + j].write(v);
                 }
             }
-            (p, stride) = (packed.as_ptr().cast(), n as isize);
+            (p, stride) = (packed.as_ptr().cast(), width as isize);
         }
         let mut i = 0;
         while i < m {
             let rows = if i + 4 <= m { 4 } else { 1 };
             let left = a.p.offset(i as isize * a.rs);
             let mut j = 0;
+            // Columns of the tile that the one before it has done.
+            let mut done = 0;
             loop {
                 let mut acc = [[T::ZERO; 8]; 4];
                 if rows == 4 {
@@ -248,14 +220,40 @@ pub(crate) unsafe fn small<T: Real>(a: Operand<T>, b: Operand<T>, y: &mut [T]) {
                     }
                 }
                 for (r, acc) in acc.iter().enumerate().take(rows) {
-                    y[(i + r) * n + j..][..8].copy_from_slice(acc);
+                    let from = (i + r) * n + j;
+                    for (y, v) in y[from + done..(from + 8).min((i + r + 1) * n)].iter_mut().zip(&acc[done..]) {
+                        *y = if add { *y + *v } else { *v };
+                    }
                 }
-                if j + 8 == n {
+                if j + 8 >= n {
                     break;
                 }
-                j = (j + 8).min(n - 8);
+                let next = (j + 8).min(n - 8);
+                done = j + 8 - next;
+                j = next;
             }
             i += rows;
+        }
+    }
+}
+
+/// The same for fewer than eight columns and a long inner axis.
+#[inline(always)]
+unsafe fn few_columns<T: Real>(a: Operand<T>, b: Operand<T>, y: &mut [T], add: bool) {
+    let n = b.cols;
+    if !add {
+        y.fill(T::ZERO);
+    }
+    for (i, row) in y.chunks_exact_mut(n).enumerate() {
+        for l in 0..a.cols {
+            // SAFETY: indices inside the operands.
+            unsafe {
+                let s = *a.p.offset(i as isize * a.rs + l as isize * a.cs);
+                let q = b.p.offset(l as isize * b.rs);
+                for (j, t) in row.iter_mut().enumerate() {
+                    *t += s * *q.offset(j as isize * b.cs);
+                }
+            }
         }
     }
 }

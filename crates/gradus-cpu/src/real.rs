@@ -49,6 +49,11 @@ pub trait Real: sealed::Sealed + RealField + Copy + Default + Send + Sync + 'sta
     fn total_cmp(&self, other: &Self) -> Ordering;
 
     fn exp(self) -> Self;
+    /// `exp` of a number up to 2; 0 where that is no normal number.
+    #[inline(always)]
+    fn exp_of_difference(self) -> Self {
+        self.exp()
+    }
     fn expm1(self) -> Self;
     fn log(self) -> Self;
     fn log1p(self) -> Self;
@@ -150,6 +155,10 @@ impl Real for f64 {
     #[inline(always)]
     fn word(self) -> u32 {
         self as u32
+    }
+    #[inline(always)]
+    fn exp_of_difference(self) -> f64 {
+        transcendental::exp_of_difference(self)
     }
     #[inline(always)]
     fn exp(self) -> f64 {

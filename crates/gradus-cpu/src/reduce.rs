@@ -1,10 +1,12 @@
 //! Reductions in a fixed order: within blocks by eight lanes, over blocks by pairs, so that rounding grows with the
 //! logarithm of the length and never depends on how the work is shared.
 
+use crate::columns;
 use crate::real::Real;
 use crate::simd::Kernels;
 use crate::special;
 use gradus_ir::ReduceOp;
+use gradus_plan::BLOCK;
 
 /// The value of a reduction over nothing.
 pub(crate) fn identity<T: Real>(op: ReduceOp) -> T {
@@ -105,10 +107,9 @@ impl<T: Real> Acc<T> {
                 let top = special::max(self.value, k.reduce(ReduceOp::Max, x));
                 // Infinite or NaN tops are the answer; subtracting them would make NaN.
                 if top.is_finite() {
-                    let mut s = if self.value == top { self.scaled } else { self.scaled * (self.value - top).exp() };
-                    for v in x {
-                        s += (*v - top).exp();
-                    }
+                    // The first block has nothing before it; what was summed from minus infinity is nothing.
+                    let before = if self.value == top { self.scaled } else { self.scaled * (self.value - top).exp() };
+                    let s = if self.scaled == T::ZERO { T::ZERO } else { before } + k.sum_of_exponentials(x, top);
                     self.scaled = s;
                 }
                 self.value = top;
@@ -138,10 +139,45 @@ pub(crate) fn slice<T: Real>(op: ReduceOp, x: &[T]) -> T {
             if !top.is_finite() {
                 return top;
             }
-            top + x.iter().fold(T::ZERO, |s, v| s + (*v - top).exp()).log()
+            top + columns::sum_of_exponentials(x, top).log()
         }
     }
 }
+
+/// The reductions of runs of `segment` elements each, at most `BLOCK` of them together. Always inlined, see `simd`.
+#[inline(always)]
+pub(crate) fn rows<T: Real>(op: ReduceOp, segment: usize, x: &[T], out: &mut [T]) {
+    if op != ReduceOp::LogSumExp || segment > SHORT || x.len() > BLOCK {
+        for (y, x) in out.iter_mut().zip(x.chunks_exact(segment)) {
+            *y = slice(op, x);
+        }
+        return;
+    }
+    // Short runs: the exponentials of all of them in one go, and so the logarithms.
+    let (mut d, mut sums) = ([T::ZERO; BLOCK], [T::ONE; BLOCK]);
+    for ((y, x), d) in out.iter_mut().zip(x.chunks_exact(segment)).zip(d.chunks_exact_mut(segment)) {
+        *y = largest(x);
+        let from = if y.is_finite() { *y } else { T::ZERO };
+        for (d, v) in d.iter_mut().zip(x) {
+            *d = *v - from;
+        }
+    }
+    for d in &mut d[..x.len()] {
+        *d = d.exp_of_difference();
+    }
+    for (s, d) in sums.iter_mut().zip(d.chunks_exact(segment)).take(out.len()) {
+        *s = sum(d);
+    }
+    for s in &mut sums[..out.len()] {
+        *s = s.log();
+    }
+    for (y, s) in out.iter_mut().zip(&sums) {
+        *y = if y.is_finite() { *y + *s } else { *y };
+    }
+}
+
+/// Runs that are too short for vectors of their own.
+const SHORT: usize = 48;
 
 /// Columns that `middle` treats at a time.
 const WIDTH: usize = 64;
@@ -163,21 +199,7 @@ pub(crate) fn middle<T: Real>(op: ReduceOp, [outer, n, inner]: [usize; 3], x: &[
                 ReduceOp::Prod => columns(x, n, inner, from, target, T::ONE, |a, b| a * b),
                 ReduceOp::Max => columns(x, n, inner, from, target, T::NEG_INFINITY, special::max),
                 ReduceOp::Min => columns(x, n, inner, from, target, T::INFINITY, special::min),
-                ReduceOp::LogSumExp => {
-                    let mut top = [T::ZERO; WIDTH];
-                    let top = &mut top[..width];
-                    columns(x, n, inner, from, top, T::NEG_INFINITY, special::max);
-                    target.fill(T::ZERO);
-                    for r in 0..n {
-                        let row = &x[r * inner + from..][..width];
-                        for ((t, v), m) in target.iter_mut().zip(row).zip(top.iter()) {
-                            *t += (*v - *m).exp();
-                        }
-                    }
-                    for (t, m) in target.iter_mut().zip(top.iter()) {
-                        *t = if m.is_finite() { *m + t.log() } else { *m };
-                    }
-                }
+                ReduceOp::LogSumExp => columns::log_sum_exp_of_all(inner, &x[from..], target),
             }
         }
     }

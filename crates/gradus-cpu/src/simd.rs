@@ -5,6 +5,7 @@
 
 use crate::elementwise::{self, Arg};
 use crate::matmul::{self, Operand};
+use crate::{columns, gemv};
 use crate::real::Real;
 use crate::reduce;
 use gradus_ir::ReduceOp;
@@ -16,10 +17,13 @@ pub(crate) struct Kernels<T: 'static> {
     lane: for<'a> unsafe fn(LaneOp, &'a mut [T], Arg<'a, T>, Arg<'a, T>, Arg<'a, T>),
     reduce: unsafe fn(ReduceOp, &[T]) -> T,
     middle: unsafe fn(ReduceOp, [usize; 3], &[T], &mut [T]),
+    runs: unsafe fn(ReduceOp, usize, &[T], &mut [T]),
+    exponentials: unsafe fn(&[T], T) -> T,
+    block: unsafe fn(ReduceOp, usize, &[T], &mut [T], bool),
     dot: unsafe fn(&[T], &[T]) -> T,
     rows: unsafe fn(*const T, usize, &[T], &mut [T]),
-    columns: unsafe fn(*const T, usize, &[T], &mut [T]),
-    small: unsafe fn(Operand<T>, Operand<T>, &mut [T]),
+    columns: unsafe fn(*const T, usize, &[T], &mut [T], bool),
+    small: unsafe fn(Operand<T>, Operand<T>, &mut [T], bool),
 }
 
 macro_rules! version {
@@ -39,26 +43,38 @@ macro_rules! version {
                 reduce::middle(op, dims, x, out);
             }
             $(#[target_feature(enable = $features)])?
+            unsafe fn runs<T: Real>(op: ReduceOp, segment: usize, x: &[T], out: &mut [T]) {
+                reduce::rows(op, segment, x, out);
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn exponentials<T: Real>(x: &[T], top: T) -> T {
+                columns::sum_of_exponentials(x, top)
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn block<T: Real>(op: ReduceOp, inner: usize, x: &[T], target: &mut [T], first: bool) {
+                columns::block(op, inner, x, target, first);
+            }
+            $(#[target_feature(enable = $features)])?
             unsafe fn dot<T: Real>(a: &[T], b: &[T]) -> T {
                 matmul::dot(a, b)
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn rows<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
                 // SAFETY: the caller's.
-                unsafe { matmul::rows_times_vector(a, stride, x, y) }
+                unsafe { gemv::rows(a, stride, x, y) }
             }
             $(#[target_feature(enable = $features)])?
-            unsafe fn columns<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T]) {
+            unsafe fn columns<T: Real>(a: *const T, stride: usize, x: &[T], y: &mut [T], add: bool) {
                 // SAFETY: the caller's.
-                unsafe { matmul::columns_times_vector(a, stride, x, y) }
+                unsafe { gemv::sum_of_rows(a, stride, x, y, add) }
             }
             $(#[target_feature(enable = $features)])?
-            unsafe fn small<T: Real>(a: Operand<T>, b: Operand<T>, y: &mut [T]) {
+            unsafe fn small<T: Real>(a: Operand<T>, b: Operand<T>, y: &mut [T], add: bool) {
                 // SAFETY: the caller's.
-                unsafe { matmul::small(a, b, y) }
+                unsafe { matmul::small(a, b, y, add) }
             }
             pub(super) fn all<T: Real>() -> Kernels<T> {
-                Kernels { lane, reduce, middle, dot, rows, columns, small }
+                Kernels { lane, reduce, middle, runs, exponentials, block, dot, rows, columns, small }
             }
         }
     };
@@ -105,6 +121,27 @@ impl<T: Real> Kernels<T> {
         unsafe { (self.middle)(op, dims, x, out) }
     }
 
+    /// The reductions of runs of `segment` elements.
+    #[inline]
+    pub fn runs(&self, op: ReduceOp, segment: usize, x: &[T], out: &mut [T]) {
+        // SAFETY: as above.
+        unsafe { (self.runs)(op, segment, x, out) }
+    }
+
+    /// `sum(exp(x - top))` for elements up to `top`.
+    #[inline]
+    pub fn sum_of_exponentials(&self, x: &[T], top: T) -> T {
+        // SAFETY: as above.
+        unsafe { (self.exponentials)(x, top) }
+    }
+
+    /// Joins a block of rows with the results of the rows before; see `columns::block`.
+    #[inline]
+    pub fn columns_of_block(&self, op: ReduceOp, inner: usize, x: &[T], target: &mut [T], first: bool) {
+        // SAFETY: as above.
+        unsafe { (self.block)(op, inner, x, target, first) }
+    }
+
     #[inline]
     pub fn dot(&self, a: &[T], b: &[T]) -> T {
         // SAFETY: as above.
@@ -118,18 +155,18 @@ impl<T: Real> Kernels<T> {
         unsafe { (self.rows)(a, stride, x, y) }
     }
 
-    /// `y = sum x[l] column l`. SAFETY: column `l` is the `y.len()` elements from `a + l * stride`.
+    /// `y = sum x[l] column l`, added to `y` if `add`. SAFETY: column `l` is the `y.len()` elements from `a + l * stride`.
     #[inline]
-    pub unsafe fn columns(&self, a: *const T, stride: usize, x: &[T], y: &mut [T]) {
+    pub unsafe fn columns(&self, a: *const T, stride: usize, x: &[T], y: &mut [T], add: bool) {
         // SAFETY: the caller's, and as above.
-        unsafe { (self.columns)(a, stride, x, y) }
+        unsafe { (self.columns)(a, stride, x, y, add) }
     }
 
-    /// `y = a b` of small matrices. SAFETY: the operands are valid and `y` overlaps neither.
+    /// `y = a b` of small matrices, or `y += a b`. SAFETY: the operands are valid and `y` overlaps neither.
     #[inline]
-    pub unsafe fn small(&self, a: Operand<T>, b: Operand<T>, y: &mut [T]) {
+    pub unsafe fn small(&self, a: Operand<T>, b: Operand<T>, y: &mut [T], add: bool) {
         // SAFETY: the caller's, and as above.
-        unsafe { (self.small)(a, b, y) }
+        unsafe { (self.small)(a, b, y, add) }
     }
 }
 
@@ -173,16 +210,23 @@ mod tests {
             k.lane(LaneOp::MulAdd, &mut out, Arg::Slice(&x), Arg::Slice(&y), Arg::Slice(&y));
             keep(&out);
             for r in ReduceOp::ALL {
-                keep(&[k.reduce(*r, &x)]);
+                keep(&[k.reduce(*r, &x), k.sum_of_exponentials(&y, T::of(1.2))]);
+                k.runs(*r, 7, &y[..252], &mut out[..36]);
+                keep(&out[..36]);
                 k.middle(*r, [1, 40, 301], &a, &mut out);
                 keep(&out);
+                let mut running = vec![T::ZERO; 602];
+                let target = if *r == ReduceOp::LogSumExp { &mut running[..] } else { &mut running[..301] };
+                k.columns_of_block(*r, 301, &a[..20 * 301], target, true);
+                k.columns_of_block(*r, 301, &a[20 * 301..], target, false);
+                keep(&running);
             }
             keep(&[k.dot(&x, &y)]);
             let mut z = vec![T::ZERO; 40];
             // SAFETY: `a` has 40 rows (columns) of 301 elements.
             unsafe {
                 k.rows(a.as_ptr(), 301, &x, &mut z);
-                k.columns(a.as_ptr(), 301, &y[..40], &mut out);
+                k.columns(a.as_ptr(), 301, &y[..40], &mut out, false);
             }
             keep(&z);
             keep(&out);
@@ -190,7 +234,7 @@ mod tests {
             let right = Operand { p: x.as_ptr(), rows: 17, cols: 13, rs: 1, cs: 17 };
             let mut y = vec![T::ZERO; 11 * 13];
             // SAFETY: both operands are inside their vectors.
-            unsafe { k.small(left, right, &mut y) };
+            unsafe { k.small(left, right, &mut y, false) };
             keep(&y);
             all
         };

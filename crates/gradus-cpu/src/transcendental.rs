@@ -87,6 +87,17 @@ pub fn exp(x: f64) -> f64 {
     ((1.0 + (h + t)) * power_of_two(half)) * power_of_two(other)
 }
 
+/// `exp(x)` for `x` up to 2 with half the work: nothing overflows, and what is below the normal numbers is 0. For sums of
+/// exponentials of differences from the largest.
+#[inline(always)]
+pub fn exp_of_difference(x: f64) -> f64 {
+    const LEAST: f64 = -708.0;
+    let c = if_else(x < LEAST, LEAST, x);
+    let (k, h, t) = reduce(c);
+    let y = (1.0 + (h + t)) * power_of_two(k + SHIFT);
+    if_else(x < LEAST, 0.0, y)
+}
+
 /// Half of `exp(x) - 1` as a sum of two numbers, the second small; without the sign of zero. `x` in -40..=710.
 #[inline(always)]
 fn half_expm1(x: f64) -> (f64, f64) {

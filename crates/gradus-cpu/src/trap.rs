@@ -90,7 +90,8 @@ impl<T: Real> Machine<'_, T> {
                         }
                     }
                 }
-                Kind::Loop(_) | Kind::Cond(_) => {}
+                // Sweeps are not in plans made for this.
+                Kind::Sweep(_) | Kind::Loop(_) | Kind::Cond(_) => {}
             }
         }
         let Some((value, operands)) = found else { return Ok(()) };

@@ -2,7 +2,7 @@
 //! than the executor said before.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use gradus_cpu::{Control, Executor};
+use gradus_cpu::{Control, Executor, Threads};
 use gradus_ir::build::Build;
 use gradus_ir::{Array, DType, Dim, Graph, Loop, Op, Origin, Precision, ReduceOp, Shape, Trip, Ty, UnaryOp};
 use gradus_plan::{Options, plan_with};
@@ -137,6 +137,61 @@ fn allocations(n: usize, steps: usize, precision: Precision) -> usize {
     count
 }
 
+/// Gradient steps of a linear model large enough for threads.
+fn descent(steps: usize) -> Graph {
+    let (n, d) = (9000, 30);
+    let mut body = Graph::new();
+    body.param(Ty::scalar(DType::Int), Origin::default());
+    let mut param = |dims: &[usize]| body.param(Ty::real(Shape::of(dims)), Origin::default());
+    let (w, x, y) = (param(&[d]), param(&[n, d]), param(&[n]));
+    let mut b = Build::new(&mut body, Origin::default());
+    let z = b.matmul(x, w).unwrap();
+    let m = b.mul(z, y).unwrap();
+    let s = b.un(UnaryOp::Sigmoid, m).unwrap();
+    let xt = b.swap(x).unwrap();
+    let g = b.matmul(xt, s).unwrap();
+    let lr = b.real(1e-5).unwrap();
+    let g = b.mul(g, lr).unwrap();
+    body.outputs = vec![b.sub(w, g).unwrap()];
+    let l = Loop {
+        trip: Trip::Count(Dim::from(steps)),
+        carries: 1,
+        scanned: 0,
+        collected: 0,
+        cond: None,
+        body: Arc::new(body),
+        label: "descent".into(),
+    };
+    let mut g = Graph::new();
+    let mut param = |dims: &[usize]| g.param(Ty::real(Shape::of(dims)), Origin::default());
+    let inputs = [param(&[d]), param(&[n, d]), param(&[n])];
+    let mut b = Build::new(&mut g, Origin::default());
+    let l = b.op(Op::Loop(Box::new(l)), &inputs).unwrap();
+    g.outputs = vec![b.get(l, 1).unwrap()];
+    g
+}
+
+fn allocations_on_threads(steps: usize) -> usize {
+    let wave = |n: usize| (0..n).map(|k| (k as f64 * 0.7).cos()).collect::<Vec<f64>>();
+    let inputs = [
+        Array::vector(wave(30)),
+        Array::new(DType::Real, vec![9000, 30], wave(270_000)).unwrap(),
+        Array::vector(wave(9000)),
+    ];
+    let plan = plan_with(&descent(steps), Options::default()).unwrap();
+    assert!(plan.is_parallel(), "{plan}");
+    let mut e = Executor::new(Arc::new(plan));
+    let two = std::num::NonZeroUsize::new(2).unwrap();
+    let control = Control { threads: Some(Arc::new(Threads::new(two))), ..Control::default() };
+    // The first runs start the threads and allocate their memory.
+    for _ in 0..3 {
+        e.run(&inputs, &control).unwrap();
+    }
+    let before = COUNT.load(Ordering::Relaxed);
+    e.run(&inputs, &control).unwrap();
+    COUNT.load(Ordering::Relaxed) - before
+}
+
 /// One test, so that nothing else allocates meanwhile.
 #[test]
 fn loops_allocate_nothing() {
@@ -151,4 +206,8 @@ fn loops_allocate_nothing() {
             assert!(one < 20, "{one} allocations for a run");
         }
     }
+    // Nor do threads.
+    let (one, many) = (allocations_on_threads(1), allocations_on_threads(50));
+    assert_eq!(one, many);
+    assert!(one < 20, "{one} allocations for a run");
 }

@@ -8,7 +8,7 @@ use gradus_ir::{Array, DType, Graph, IrResult, NodeId, Op, Origin, Precision, Re
 use gradus_plan::{Options as PlanOptions, plan_with};
 use std::sync::Arc;
 
-const SINGLE: PlanOptions = PlanOptions { fuse: true, in_place: true, precision: Precision::F32 };
+const SINGLE: PlanOptions = PlanOptions { fuse: true, in_place: true, sweep: true, precision: Precision::F32 };
 
 fn rounded(a: &Array) -> Array {
     Array { data: Arc::new(a.data.iter().map(|x| f64::from(*x as f32)).collect()), ..a.clone() }

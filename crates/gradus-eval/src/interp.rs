@@ -76,6 +76,8 @@ pub struct Interp<'h> {
     /// The key of the run's seed, once it was asked for.
     pub(crate) root_key: Option<Num>,
     pub(crate) run_seed: Option<Num>,
+    /// What the list of solves being evaluated is doing.
+    pub(crate) lanes: crate::lanes::Lanes,
     /// Bodies of functions that the check has traced, with the types of their arguments.
     pub(crate) checked: HashSet<(Span, Vec<Ty>)>,
     /// What was made of graphs before.
@@ -105,6 +107,7 @@ impl<'h> Interp<'h> {
             last_gap: None,
             root_key: None,
             run_seed: None,
+            lanes: Default::default(),
             checked: HashSet::new(),
             memo: Memo::default(),
             tests: Vec::new(),

@@ -13,6 +13,7 @@ mod errors;
 mod expr;
 pub mod host;
 mod interp;
+mod lanes;
 mod laws;
 mod memo;
 mod modules;

@@ -2,6 +2,7 @@
 //! same.
 
 use crate::interp::Interp;
+use gradus_check::TraceWanted;
 use gradus_ir::Graph;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub enum Made {
 /// Results of transforms by the structure of what they were made of. It belongs to one script and one setting of the engine.
 #[derive(Clone, Debug, Default)]
 pub struct Memo {
+    /// Solutions whose trace the script asks for.
+    pub(crate) traced: Option<TraceWanted>,
     made: FxHashMap<(u128, Made), Arc<Graph>>,
 }
 

@@ -15,8 +15,9 @@ use std::sync::Arc;
 /// `memo` may then be given to `run_script`.
 pub fn check_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options: &Options, memo: &mut Memo) -> Vec<Diagnostic> {
     let mut i = Interp::new(host, Mode::Check, options.clone());
-    i.memo = std::mem::take(memo);
     i.traced = gradus_check::trace_wanted(ast);
+    i.memo = std::mem::take(memo);
+    i.memo.traced = Some(i.traced.clone());
     let m = i.add_module("script", ast.file, text.clone(), false);
     i.bind_seed(m);
     i.declare_items(m, ast);
@@ -34,7 +35,7 @@ pub fn check_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options:
 pub fn run_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options: &Options, memo: Memo) -> Outcome {
     let mut i = Interp::new(host, Mode::Run, options.clone());
     i.memo = memo;
-    i.traced = gradus_check::trace_wanted(ast);
+    i.traced = i.memo.traced.take().unwrap_or_else(|| gradus_check::trace_wanted(ast));
     let m = i.add_module("script", ast.file, text.clone(), false);
     i.bind_seed(m);
     i.declare_items(m, ast);

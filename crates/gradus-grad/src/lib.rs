@@ -1,6 +1,6 @@
-//! Derivatives as graph transforms: `jvp`, `vjp` and `grad` of a region are regions again.
+//! Graph transforms: `jvp`, `vjp` and `grad` of a region are regions again, and so is a region for many lanes at once (`batch`).
 //!
-//! Owns:    the derivative rule of every op, forward and reverse, through loops and branches; the conventions at kinks.
+//! Owns:    the derivative rule of every op, forward and reverse, through loops and branches; the conventions at kinks; its batching rule.
 //! Never:   simplifies (the rewriter does), runs anything, knows syntax.
 //! Reads:   a region and which of its parameters to differentiate by.
 //! Returns: a region over the same ops, so that derivatives of derivatives are the same call again.
@@ -31,6 +31,7 @@
 //! of steps times their size, and the body is computed once more on the way back. Tangents keep nothing.
 
 mod activity;
+mod batch;
 mod control;
 mod delta;
 mod elementwise;
@@ -43,6 +44,7 @@ mod reduce;
 mod special;
 mod vjp;
 
+pub use batch::{Batched, batch};
 pub use error::GradError;
 
 use error::{GradResult, check_wrt};

@@ -12,6 +12,7 @@ pub mod error;
 mod fold;
 pub mod graph;
 pub mod infer;
+mod located;
 pub mod op;
 pub mod parse;
 mod precision;

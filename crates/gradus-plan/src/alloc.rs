@@ -1,8 +1,9 @@
 //! Addresses: each buffer lives from its first to its last use, and the arena's space is used again afterwards.
 
 use crate::PlanError;
-use crate::plan::{Block, Buffer, Func, Instr, Kind, Out, Output, Pattern, Place, Scalar, Src};
-use crate::planner::{Planner, VIRTUAL};
+use crate::plan::{Block, Buffer, Func, Fused, Instr, Kind, Out, Output, Pattern, Place, Scalar, Src};
+use crate::planner::{LOCAL, Planner, VIRTUAL};
+use crate::sweep::{Sweep, Task};
 use crate::visit;
 
 /// Elements that addresses of larger buffers are multiples of (one cache line).
@@ -10,6 +11,8 @@ const ALIGN: usize = 8;
 
 pub(crate) struct Layout {
     pub arena: usize,
+    /// Elements of a worker's memory before that of the blocks of sweeps.
+    pub private: usize,
     pub offsets: Vec<usize>,
     pub buffers: Vec<Buffer>,
 }
@@ -19,27 +22,8 @@ pub(crate) struct Layout {
 pub(crate) fn may_overwrite(i: &Instr, out: u32, input: u32, len: usize) -> bool {
     let whole = |p: &Place| p.offset == 0 && p.counter == 0;
     match &i.kind {
-        Kind::Fused(f) => {
-            let dense = |pattern: &Pattern| *pattern == Pattern::Dense || f.count == 1;
-            let reads = f.inputs.iter().filter(|a| a.place.base == input);
-            let mut stores = f.outs.iter().filter(|o| match o {
-                Out::Store { access, .. } => access.place.base == out,
-                Out::Reduce { place, .. } => place.base == out,
-            });
-            let stored = matches!(stores.next(), Some(Out::Store { access, .. })
-                if whole(&access.place) && dense(&access.pattern));
-            // Another store of the input itself could come after it was overwritten.
-            let handed_on = f.outs.iter().any(|o| {
-                matches!(o, Out::Store { src: Src::In(k), access, .. }
-                    if access.place.base != out && f.inputs[*k as usize].place.base == input)
-            });
-            f.count == len
-                && !handed_on
-                && stored
-                && stores.next().is_none()
-                && reads.clone().count() > 0
-                && reads.clone().all(|a| whole(&a.place) && dense(&a.pattern))
-        }
+        Kind::Fused(f) => fused_may_overwrite(f, out, input, len),
+        Kind::Sweep(s) => sweep_may_overwrite(s, out, input, len),
         Kind::Call(c) => match c.func {
             Func::ScatterAdd { .. } | Func::ScatterAddAlong { .. } | Func::ScatterSet { .. } => {
                 c.inputs[0].place.base == input
@@ -53,6 +37,79 @@ pub(crate) fn may_overwrite(i: &Instr, out: u32, input: u32, len: usize) -> bool
         },
         _ => false,
     }
+}
+
+fn fused_may_overwrite(f: &Fused, out: u32, input: u32, len: usize) -> bool {
+    let whole = |p: &Place| p.offset == 0 && p.counter == 0;
+    let dense = |pattern: &Pattern| *pattern == Pattern::Dense || f.count == 1;
+    let reads = f.inputs.iter().filter(|a| a.place.base == input);
+    let mut stores = f.outs.iter().filter(|o| match o {
+        Out::Store { access, .. } => access.place.base == out,
+        Out::Reduce { place, .. } => place.base == out,
+    });
+    let stored = matches!(stores.next(), Some(Out::Store { access, .. })
+        if whole(&access.place) && dense(&access.pattern));
+    // Another store of the input itself could come after it was overwritten.
+    let handed_on = f.outs.iter().any(|o| {
+        matches!(o, Out::Store { src: Src::In(k), access, .. }
+            if access.place.base != out && f.inputs[*k as usize].place.base == input)
+    });
+    f.count == len
+        && !handed_on
+        && stored
+        && stores.next().is_none()
+        && reads.clone().count() > 0
+        && reads.clone().all(|a| whole(&a.place) && dense(&a.pattern))
+}
+
+/// The step that writes the output writes each row after all reads of the same row of the input; nothing reads other rows.
+fn sweep_may_overwrite(s: &Sweep, out: u32, input: u32, len: usize) -> bool {
+    let mut written = false;
+    for step in &s.steps {
+        let (mut reads, mut writes) = (0, 0);
+        visit::step(&mut step.clone(), &mut |p, w| {
+            reads += usize::from(p.base == input);
+            writes += usize::from(w && p.base == out);
+        });
+        if reads == 0 && writes == 0 {
+            continue;
+        }
+        if written {
+            // Later steps may read what was written.
+            if reads > 0 || writes > 0 {
+                return false;
+            }
+            continue;
+        }
+        let Task::Fused { fused: f, .. } = &step.task else { return false };
+        if writes > 0 {
+            written = true;
+            if reads > 0 && !fused_may_overwrite(f, out, input, len) {
+                return false;
+            }
+            let stores_whole = f.count == len
+                && writes == 1
+                && f.outs.iter().any(|o| {
+                    matches!(o, Out::Store { access, .. }
+                        if access.place.base == out && access.pattern == Pattern::Dense && access.place.offset == 0 && access.place.counter == 0)
+                });
+            if !stores_whole {
+                return false;
+            }
+        } else {
+            let along = f.inputs.iter().filter(|a| a.place.base == input).all(|a| {
+                f.count == len && a.pattern == Pattern::Dense && a.place.offset == 0 && a.place.counter == 0
+            });
+            let written_here = f.outs.iter().any(|o| match o {
+                Out::Store { access, .. } => access.place.base == input,
+                Out::Reduce { place, .. } => place.base == input,
+            });
+            if !along || written_here {
+                return false;
+            }
+        }
+    }
+    written
 }
 
 struct Life {
@@ -185,13 +242,17 @@ impl Walk<'_> {
 
 /// Free pieces of a growing range, sorted by offset.
 #[derive(Default)]
-struct Space {
+pub(crate) struct Space {
     free: Vec<(usize, usize)>,
     end: usize,
 }
 
 impl Space {
-    fn take(&mut self, len: usize) -> usize {
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    pub fn take(&mut self, len: usize) -> usize {
         let best = self.free.iter().enumerate().filter(|(_, f)| f.1 >= len).min_by_key(|(_, f)| f.1).map(|(k, _)| k);
         if let Some(k) = best {
             let (at, room) = self.free[k];
@@ -214,7 +275,7 @@ impl Space {
         at
     }
 
-    fn give(&mut self, at: usize, len: usize) {
+    pub fn give(&mut self, at: usize, len: usize) {
         let k = self.free.partition_point(|f| f.0 < at);
         self.free.insert(k, (at, len));
         if k + 1 < self.free.len() && self.free[k].0 + self.free[k].1 == self.free[k + 1].0 {
@@ -230,7 +291,7 @@ impl Space {
 
 /// Room that a buffer takes: small ones are packed, larger ones start at cache lines, and lengths that are multiples of
 /// a page are padded so that equal indices of neighbours do not fall on the same cache set.
-fn room(len: usize) -> usize {
+pub(crate) fn room(len: usize) -> usize {
     let r = len.next_multiple_of(ALIGN);
     if r.is_multiple_of(512) { r + ALIGN } else { r }
 }
@@ -284,7 +345,9 @@ pub(crate) fn layout(p: &mut Planner, body: &mut Block, outputs: &mut [Output]) 
         (0..n).filter(|&id| lives[id].seen && !p.bufs[id].fixed && p.bufs[id].merged.is_none()).collect();
     order.sort_by_key(|&id| lives[id].first);
     let mut dying: Vec<Vec<usize>> = vec![Vec::new(); end + 2];
-    let mut spaces = [Space::default(), Space::default()];
+    // Of the arena, then of a worker's memory: small buffers and large ones.
+    let mut spaces = [Space::default(), Space::default(), Space::default(), Space::default()];
+    let space = |id: usize| 2 * usize::from(p.bufs[id].private) + usize::from(!is_small(p.bufs[id].len));
     let mut taken_over = vec![false; n];
     let (mut next, mut cand) = (0, 0);
     for t in 0..=end {
@@ -298,15 +361,14 @@ pub(crate) fn layout(p: &mut Planner, body: &mut Block, outputs: &mut [Output]) 
             let heir = candidates[cand..]
                 .iter()
                 .take_while(|c| c.0 == t)
-                .find(|c| c.1 == id && lives[c.2].last == t && lives[c.2].first < t && !taken_over[c.2]);
+                .find(|c| c.1 == id && lives[c.2].last == t && lives[c.2].first < t && !taken_over[c.2] && space(c.1) == space(c.2));
             match heir {
                 Some(&(_, _, operand)) => {
                     taken_over[operand] = true;
                     offsets[id] = offsets[operand];
                 }
                 None if len == 0 => offsets[id] = 0,
-                None if is_small(len) => offsets[id] = spaces[0].take(len),
-                None => offsets[id] = spaces[1].take(room(len)),
+                None => offsets[id] = spaces[space(id)].take(if is_small(len) { len } else { room(len) }),
             }
             dying[lives[id].last].push(id);
         }
@@ -315,17 +377,14 @@ pub(crate) fn layout(p: &mut Planner, body: &mut Block, outputs: &mut [Output]) 
             if taken_over[id] || len == 0 {
                 continue;
             }
-            if is_small(len) {
-                spaces[0].give(offsets[id], len);
-            } else {
-                spaces[1].give(offsets[id], room(len));
-            }
+            spaces[space(id)].give(offsets[id], if is_small(len) { len } else { room(len) });
         }
     }
     let large = (constants + spaces[0].end).next_multiple_of(ALIGN);
+    let private_large = spaces[2].end.next_multiple_of(ALIGN);
+    let private = (private_large + spaces[3].end).next_multiple_of(ALIGN);
     for &id in &order {
-        let len = p.bufs[id].len;
-        offsets[id] += if is_small(len) { constants } else { large };
+        offsets[id] += [constants, large, 0, private_large][space(id)];
     }
     for id in 0..n {
         let root = p.find(id as u32) as usize;
@@ -334,9 +393,9 @@ pub(crate) fn layout(p: &mut Planner, body: &mut Block, outputs: &mut [Output]) 
     let arena = large + spaces[1].end;
 
     mark_direct(body, p, &offsets);
-    let resolve = |place: &mut Place| resolve(p, &offsets, place);
+    let resolve = |place: &mut Place| resolve(p, &offsets, private, place);
     visit::block(body, &mut |place, _| resolve(place));
-    resolve_swaps(body, &offsets);
+    resolve_swaps(body, p, &offsets);
     for o in outputs.iter_mut() {
         if let Scalar::At(place) = &mut o.value {
             resolve(place);
@@ -344,17 +403,28 @@ pub(crate) fn layout(p: &mut Planner, body: &mut Block, outputs: &mut [Output]) 
     }
     let buffers = order
         .iter()
+        .filter(|&&id| !p.bufs[id].private)
         .map(|&id| Buffer { offset: offsets[id], len: p.bufs[id].len, from: lives[id].first, to: lives[id].last })
         .collect();
-    Ok(Layout { arena, offsets, buffers })
+    Ok(Layout { arena, private, offsets, buffers })
 }
 
-fn resolve(p: &Planner, offsets: &[usize], place: &mut Place) {
+/// The base of a worker's memory.
+fn local_base(p: &Planner) -> u32 {
+    1 + p.inputs + p.literals.len() as u32
+}
+
+fn resolve(p: &Planner, offsets: &[usize], private: usize, place: &mut Place) {
+    if place.base == LOCAL {
+        place.base = local_base(p);
+        place.offset += private;
+        return;
+    }
     if place.base & VIRTUAL == 0 {
         return;
     }
     let id = p.find(place.base & !VIRTUAL) as usize;
-    place.base = Place::ARENA;
+    place.base = if p.bufs[id].private { local_base(p) } else { Place::ARENA };
     place.offset = place.offset.wrapping_add(offsets[id]);
     if let Some((a, b, parity)) = p.bufs[id].pair {
         // The two buffers change roles with the parity of the step.
@@ -364,22 +434,25 @@ fn resolve(p: &Planner, offsets: &[usize], place: &mut Place) {
     }
 }
 
-fn resolve_swaps(b: &mut Block, offsets: &[usize]) {
+fn resolve_swaps(b: &mut Block, p: &Planner, offsets: &[usize]) {
     for i in &mut b.code {
         match &mut i.kind {
             Kind::Loop(l) => {
                 for s in &mut l.swaps {
+                    if p.bufs[p.find(s.a as u32) as usize].private {
+                        s.base = local_base(p);
+                    }
                     s.a = offsets[s.a];
                     s.b = offsets[s.b];
                 }
                 if let Some((c, _)) = &mut l.cond {
-                    resolve_swaps(c, offsets);
+                    resolve_swaps(c, p, offsets);
                 }
-                resolve_swaps(&mut l.body, offsets);
+                resolve_swaps(&mut l.body, p, offsets);
             }
             Kind::Cond(c) => {
-                resolve_swaps(&mut c.then, offsets);
-                resolve_swaps(&mut c.other, offsets);
+                resolve_swaps(&mut c.then, p, offsets);
+                resolve_swaps(&mut c.other, p, offsets);
             }
             _ => {}
         }
@@ -388,17 +461,30 @@ fn resolve_swaps(b: &mut Block, offsets: &[usize]) {
 
 /// A store is direct where no input lies in the memory that it writes.
 fn mark_direct(b: &mut Block, p: &Planner, offsets: &[usize]) {
-    let address = |place: &Place| {
-        (place.base & VIRTUAL != 0).then(|| offsets[p.find(place.base & !VIRTUAL) as usize])
+    let address = |place: &Place| match place.base {
+        LOCAL => Some((LOCAL, place.offset)),
+        b if b & VIRTUAL != 0 => {
+            let id = p.find(b & !VIRTUAL) as usize;
+            Some((u32::from(p.bufs[id].private), offsets[id]))
+        }
+        _ => None,
+    };
+    let mark = |f: &mut Fused| {
+        for o in &mut f.outs {
+            if let Out::Store { access, direct, .. } = o {
+                let to = address(&access.place);
+                *direct = access.pattern == Pattern::Dense
+                    && f.inputs.iter().all(|a| address(&a.place).is_none_or(|x| Some(x) != to));
+            }
+        }
     };
     for i in &mut b.code {
         match &mut i.kind {
-            Kind::Fused(f) => {
-                for o in &mut f.outs {
-                    if let Out::Store { access, direct, .. } = o {
-                        let to = address(&access.place);
-                        *direct = access.pattern == Pattern::Dense
-                            && f.inputs.iter().all(|a| address(&a.place).is_none_or(|x| Some(x) != to));
+            Kind::Fused(f) => mark(f),
+            Kind::Sweep(s) => {
+                for s in &mut s.steps {
+                    if let Task::Fused { fused, .. } = &mut s.task {
+                        mark(fused);
                     }
                 }
             }

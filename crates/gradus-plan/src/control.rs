@@ -1,6 +1,7 @@
 //! Loops and branches: nested blocks, carries, rows of scanned and collected arrays.
 
 use crate::PlanError;
+use crate::cost;
 use crate::alloc::may_overwrite;
 use crate::plan::{Block, CondPlan, Kind, LoopPlan, Place, Scalar, Swap};
 use crate::planner::{Planner, VIRTUAL, Value};
@@ -17,22 +18,13 @@ struct Carry {
     len: usize,
 }
 
-/// Steps between two looks at the clock, from the elements that one step touches.
+/// Elements of temporaries that each thread may have for itself.
+const MOST_PRIVATE: usize = 1 << 22;
+const MOST_CHUNKS: usize = 64;
+
+/// Steps between two looks at the clock, from the work of one.
 fn check_every(body: &Block) -> u32 {
-    fn cost(b: &Block) -> usize {
-        b.code
-            .iter()
-            .map(|i| match &i.kind {
-                Kind::Fused(f) => f.count * (1 + f.program.len()),
-                Kind::MatMul(m) => m.batch * m.a.rows * m.a.cols * m.b.cols,
-                Kind::Call(c) => c.inputs.iter().chain(&c.outputs).map(|t| t.count()).sum::<usize>() * 16,
-                // A nested loop looks at the clock itself.
-                Kind::Loop(_) => 1000,
-                Kind::Cond(c) => cost(&c.then).max(cost(&c.other)),
-            })
-            .fold(10 * b.code.len(), usize::saturating_add)
-    }
-    (50_000 / cost(body).max(1)).clamp(1, 1024) as u32
+    (50_000 / cost::block(body).max(1)).clamp(1, 1024) as u32
 }
 
 /// Does a kernel that takes only dense operands use the parameter, directly or through views and nested regions?
@@ -216,6 +208,7 @@ impl Lower<'_> {
             stacked.push(Value::View(all));
         }
 
+        let inside = self.p.bufs.len();
         let (mut code, _) = Lower::new(&mut *self.p, body, params)?.run(&targets)?;
         let cond = match &l.cond {
             Some(c) => {
@@ -237,7 +230,7 @@ impl Lower<'_> {
             } else {
                 self.p.bufs[c.a as usize].pair = Some((c.a, c.b, parity));
                 self.p.bufs[c.b as usize].pair = Some((c.a, c.b, parity));
-                swaps.push(Swap { a: c.a as usize, b: c.b as usize, len: c.len });
+                swaps.push(Swap { base: Place::ARENA, a: c.a as usize, b: c.b as usize, len: c.len });
             }
         }
 
@@ -247,6 +240,10 @@ impl Lower<'_> {
             None => Value::Imm(bound as f64),
         };
         let check_every = check_every(&code);
+        let chunk = match l.trip {
+            Trip::Count(_) if changing.is_empty() => self.side_by_side(&code, bound, inside, index),
+            _ => None,
+        };
         let plan = LoopPlan {
             label: l.label.clone(),
             bound,
@@ -260,11 +257,30 @@ impl Lower<'_> {
             collected,
             done,
             check_every,
+            chunk,
         };
         self.emit(Kind::Loop(Box::new(plan)), origin, node.op.name());
         let all = std::iter::once(steps).chain(results).chain(stacked).collect();
         self.values[id.index()] = Some(whole(all));
         Ok(())
+    }
+
+    /// Steps of a chunk, if the independent steps of a loop are worth threads. The buffers of the body, those from `inside`
+    /// on, then belong to whoever runs a chunk.
+    fn side_by_side(&mut self, body: &Block, bound: usize, inside: usize, index: Option<Place>) -> Option<usize> {
+        let work = cost::block(body).saturating_mul(bound);
+        let own: usize = self.p.bufs[inside..].iter().filter(|b| !b.fixed).map(|b| b.len).sum();
+        if !self.p.options.sweep || bound < 2 || work < cost::PARALLEL || own > MOST_PRIVATE {
+            return None;
+        }
+        for b in self.p.bufs[inside..].iter_mut().filter(|b| !b.fixed) {
+            b.private = true;
+        }
+        if let Some(p) = index {
+            self.p.bufs[(p.base & !VIRTUAL) as usize].private = true;
+        }
+        let chunks = (work / cost::CHUNK).clamp(1, MOST_CHUNKS);
+        Some(bound.div_ceil(chunks))
     }
 
     /// May the step's result overwrite the value it read? Yes where nothing reads the old value after the first write.

@@ -7,6 +7,8 @@
 
 mod alloc;
 mod control;
+mod cost;
+mod find_sweeps;
 mod group;
 mod keys;
 mod lower;
@@ -14,6 +16,8 @@ mod plan;
 mod planner;
 mod program;
 mod region;
+mod rows;
+mod sweep;
 mod text;
 mod top;
 mod view;
@@ -27,6 +31,7 @@ pub use plan::{
     Access, BLOCK, Block, Buffer, Call, CondPlan, Func, Fused, Instr, Kind, Lane, LaneOp, LoopPlan, MatMul, Matrix, Out,
     Output, Pattern, Place, Plan, Scalar, Src, Swap, Tensor,
 };
+pub use sweep::{Step, Sweep, Task};
 pub use work::Work;
 
 pub use whole::Whole;
@@ -38,19 +43,21 @@ pub struct Options {
     pub fuse: bool,
     /// Let results overwrite operands that die.
     pub in_place: bool,
+    /// Let instructions go through the same rows together, and share large ones among threads.
+    pub sweep: bool,
     /// The float type of every buffer.
     pub precision: Precision,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { fuse: true, in_place: true, precision: Precision::F64 }
+        Options { fuse: true, in_place: true, sweep: true, precision: Precision::F64 }
     }
 }
 
 impl Options {
     /// One instruction per op, operands intact afterwards: what a search for the first NaN needs.
-    pub const TRACE: Options = Options { fuse: false, in_place: false, precision: Precision::F64 };
+    pub const TRACE: Options = Options { fuse: false, in_place: false, sweep: false, precision: Precision::F64 };
 }
 
 /// Why a graph has no plan.

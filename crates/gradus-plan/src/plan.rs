@@ -1,5 +1,6 @@
 //! The plan: static data that an executor follows. Everything here is decided before the run.
 
+use crate::sweep::Sweep;
 use crate::whole::Whole;
 use gradus_ir::{Array, BinaryOp, Cumulative, Origin, Precision, ReduceOp, Ty, UnaryOp};
 use smallvec::SmallVec;
@@ -117,7 +118,7 @@ pub struct Matrix {
 }
 
 /// `out = a @ b` for each of `batch`; `out` is dense row-major.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MatMul {
     pub batch: usize,
     pub a: Matrix,
@@ -181,6 +182,8 @@ pub struct Call {
 /// A carry in two buffers that change roles every step. After the loop the value is in `a`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Swap {
+    /// The arena, or the memory of a worker.
+    pub base: u32,
     pub a: usize,
     pub b: usize,
     pub len: usize,
@@ -207,6 +210,9 @@ pub struct LoopPlan {
     pub done: Option<Place>,
     /// The clock is read once in so many steps.
     pub check_every: u32,
+    /// Where no step needs another one's results and there is enough work: steps of a chunk. Chunks run side by side, each
+    /// with temporaries of its own in a worker's memory.
+    pub chunk: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -221,6 +227,7 @@ pub enum Kind {
     Fused(Fused),
     MatMul(MatMul),
     Call(Call),
+    Sweep(Box<Sweep>),
     Loop(Box<LoopPlan>),
     Cond(Box<CondPlan>),
 }
@@ -269,6 +276,8 @@ pub struct Plan {
     pub(crate) outputs: Vec<Output>,
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) registers: usize,
+    pub(crate) local: usize,
+    pub(crate) parallel: bool,
     pub(crate) precision: Precision,
     pub(crate) whole: Vec<Whole>,
 }
@@ -312,11 +321,23 @@ impl Plan {
     pub fn registers(&self) -> usize {
         self.registers
     }
-    /// Bytes of the arena and the literals: what a run holds besides its inputs, outputs and the workspace of
+    /// Elements of memory that each worker has for itself.
+    pub fn local_len(&self) -> usize {
+        self.local
+    }
+    /// The base of that memory: the one after all literals.
+    pub fn local_base(&self) -> u32 {
+        (1 + self.params.len() + self.literals.len()) as u32
+    }
+    /// Does any instruction have enough work for more than one thread?
+    pub fn is_parallel(&self) -> bool {
+        self.parallel
+    }
+    /// Bytes of the arena, the literals and one worker's memory: what a run holds besides its inputs, outputs and the workspace of
     /// factorizations.
     pub fn peak_bytes(&self) -> usize {
         let literals: usize = self.literals.iter().map(|l| l.len()).sum();
-        self.arena.saturating_mul(self.precision.bytes()).saturating_add(literals.saturating_mul(8))
+        (self.arena.saturating_add(self.local)).saturating_mul(self.precision.bytes()).saturating_add(literals.saturating_mul(8))
     }
     /// Instructions, those of nested blocks included.
     pub fn instructions(&self) -> usize {

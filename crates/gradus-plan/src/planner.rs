@@ -5,10 +5,13 @@ use crate::plan::Place;
 use crate::view::View;
 use gradus_ir::{Array, DType};
 use indexmap::IndexMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Bases from here on are buffers that have no offset yet.
 pub(crate) const VIRTUAL: u32 = 1 << 31;
+/// A worker's own memory, until the number of literals is known.
+pub(crate) const LOCAL: u32 = 1 << 30;
 
 /// A piece of the arena before it has an address.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct Buf {
     pub pair: Option<(u32, u32, u32)>,
     /// Some view of this buffer uses its counter already, so the buffer itself must not move.
     pub pinned: bool,
+    /// In the memory of a worker: it belongs to the body of a loop whose steps run side by side.
+    pub private: bool,
     /// The buffer that this one was merged into.
     pub merged: Option<u32>,
 }
@@ -43,6 +48,19 @@ pub(crate) enum Value {
     Tuple(Vec<Value>),
 }
 
+impl Value {
+    /// The bases of all places in it.
+    pub fn bases(&self, out: &mut HashSet<u32>) {
+        match self {
+            Value::Imm(_) => {}
+            Value::View(v) => {
+                out.insert(v.place.base);
+            }
+            Value::Tuple(parts) => parts.iter().for_each(|v| v.bases(out)),
+        }
+    }
+}
+
 impl Planner {
     pub fn new(options: Options, inputs: usize) -> Planner {
         Planner {
@@ -58,7 +76,7 @@ impl Planner {
 
     pub fn buffer(&mut self, len: usize) -> Place {
         let id = self.bufs.len() as u32;
-        self.bufs.push(Buf { len, fixed: false, pair: None, pinned: false, merged: None });
+        self.bufs.push(Buf { len, fixed: false, pair: None, pinned: false, private: false, merged: None });
         Place { base: VIRTUAL | id, counter: 0, offset: 0, stride: 0 }
     }
 

@@ -3,10 +3,12 @@
 use crate::group::Group;
 use crate::PlanError;
 use crate::plan::{Access, Block, Fused, Instr, Kind, Out, Pattern, Src};
+use crate::find_sweeps;
 use crate::planner::{Planner, Value};
 use crate::view::View;
 use gradus_ir::{DType, Graph, NodeId, Op, Origin, UnaryOp};
 use smallvec::SmallVec;
+use std::collections::HashSet;
 
 /// Lowers one region to a block.
 pub(crate) struct Lower<'a> {
@@ -26,6 +28,8 @@ pub(crate) struct Lower<'a> {
     /// Where the node's value is wanted.
     dest: Vec<Option<View>>,
     pub code: Vec<Instr>,
+    /// The first buffer that belongs to this region.
+    fresh: usize,
 }
 
 /// An op that changes nothing in storage.
@@ -72,7 +76,9 @@ impl<'a> Lower<'a> {
             values[id.index()] = Some(v);
         }
         let n = graph.len();
+        let fresh = p.bufs.len();
         Ok(Lower {
+            fresh,
             p,
             graph,
             rep,
@@ -138,7 +144,12 @@ impl<'a> Lower<'a> {
         let origin = self.graph.outputs.first().map_or_else(Origin::default, |o| self.origin(*o));
         self.copy_all(copies, origin, "copy")?;
         // Groups nobody asked for do not exist: every live node is used. Those left have no results to store.
-        Ok((Block { code: self.code }, out))
+        let mut handed = HashSet::new();
+        for v in &out {
+            v.bases(&mut handed);
+        }
+        let code = find_sweeps::find(self.p, self.code, self.fresh, &handed);
+        Ok((Block { code }, out))
     }
 
     fn node(&mut self, id: NodeId) -> Result<(), PlanError> {

@@ -1,6 +1,7 @@
 //! A plan as text, for `explain --stage plan` and golden files. Equal plans give equal text.
 
 use crate::plan::{Access, Block, Call, Fused, Instr, Kind, LaneOp, MatMul, Matrix, Out, Pattern, Place, Plan, Scalar, Src};
+use crate::sweep::{Sweep, Task};
 use gradus_ir::Origin;
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -37,9 +38,10 @@ fn place(p: &Plan, x: &Place) -> String {
         Some(k) => {
             let name = match k.checked_sub(p.params.len()) {
                 None => format!("in{k}"),
+                Some(l) if l == p.literals.len() => format!("own@{}", x.offset),
                 Some(l) => format!("lit{l}"),
             };
-            if x.offset == 0 { name } else { format!("{name}+{}", x.offset) }
+            if x.offset == 0 || x.base == p.local_base() { name } else { format!("{name}+{}", x.offset) }
         }
     };
     if x.counter != 0 {
@@ -87,12 +89,18 @@ fn instr(f: &mut Formatter<'_>, p: &Plan, i: &Instr, depth: usize) -> fmt::Resul
     let pad = "  ".repeat(depth);
     let from = origin(&i.origin);
     match &i.kind {
-        Kind::Fused(x) => fused(f, p, x, i, &pad),
+        Kind::Fused(x) => fused(f, p, x, i.name, &i.origin, &pad),
         Kind::MatMul(m) => writeln!(f, "{pad}{}{from}", matmul(p, m)),
         Kind::Call(c) => writeln!(f, "{pad}{}{from}", call(p, c, i.name)),
+        Kind::Sweep(s) => sweep(f, p, s, &pad, &from),
         Kind::Loop(l) => {
             let kind = if l.cond.is_some() { "while" } else { "for" };
-            writeln!(f, "{pad}loop {} ({kind}, at most {} steps, counters c{} c{}) {{{from}", l.label, l.bound, l.step, l.parity)?;
+            let chunk = l.chunk.map_or(String::new(), |n| format!(", in parallel by {n}"));
+            writeln!(
+                f,
+                "{pad}loop {} ({kind}, at most {} steps{chunk}, counters c{} c{}) {{{from}",
+                l.label, l.bound, l.step, l.parity
+            )?;
             if let Some(x) = &l.index {
                 writeln!(f, "{pad}  step -> {}", place(p, x))?;
             }
@@ -102,7 +110,8 @@ fn instr(f: &mut Formatter<'_>, p: &Plan, i: &Instr, depth: usize) -> fmt::Resul
             }
             block(f, p, &l.body, depth + 1)?;
             for s in &l.swaps {
-                writeln!(f, "{pad}  swap @{} @{} [{}]", s.a, s.b, s.len)?;
+                let own = if s.base == Place::ARENA { "" } else { "own" };
+                writeln!(f, "{pad}  swap {own}@{} {own}@{} [{}]", s.a, s.b, s.len)?;
             }
             for (a, b, n) in &l.copies {
                 writeln!(f, "{pad}  carry {} -> {} [{n}]", place(p, a), place(p, b))?;
@@ -133,13 +142,13 @@ fn src(s: &Src) -> String {
     }
 }
 
-fn fused(f: &mut Formatter<'_>, p: &Plan, x: &Fused, i: &Instr, pad: &str) -> fmt::Result {
+fn fused(f: &mut Formatter<'_>, p: &Plan, x: &Fused, name: &str, from: &Origin, pad: &str) -> fmt::Result {
     let inputs: Vec<String> = x.inputs.iter().enumerate().map(|(k, a)| format!("i{k} = {}", access(p, a))).collect();
-    let mut head = format!("{pad}{} {}", if x.program.is_empty() { i.name } else { "elementwise" }, shape(&x.dims));
+    let mut head = format!("{pad}{} {}", if x.program.is_empty() { name } else { "elementwise" }, shape(&x.dims));
     if !inputs.is_empty() {
         let _ = write!(head, " ({})", inputs.join(", "));
     }
-    writeln!(f, "{head}{}", origin(&i.origin))?;
+    writeln!(f, "{head}{}", origin(from))?;
     for l in &x.program {
         let (name, n) = match l.op {
             LaneOp::Unary(u) => (u.name(), 1),
@@ -161,6 +170,38 @@ fn fused(f: &mut Formatter<'_>, p: &Plan, x: &Fused, i: &Instr, pad: &str) -> fm
         }
     }
     Ok(())
+}
+
+fn sweep(f: &mut Formatter<'_>, p: &Plan, s: &Sweep, pad: &str, from: &str) -> fmt::Result {
+    let mut head = format!("{pad}sweep {} rows by {}", s.rows, s.block);
+    if s.chunks() > 1 {
+        let _ = write!(head, ", {} chunks of {}", s.chunks(), s.chunk);
+    }
+    let _ = write!(head, ", counter c{}", s.row);
+    if s.local > 0 {
+        let _ = write!(head, ", {} elements of its own", s.local);
+    }
+    writeln!(f, "{head}{} {{{from}", if s.parallel { ", in parallel" } else { "" })?;
+    let inner = format!("{pad}  ");
+    for step in &s.steps {
+        let from = origin(&step.origin);
+        match &step.task {
+            Task::Fused { fused: x, .. } => {
+                fused(f, p, x, step.name, &step.origin, &inner)?;
+            }
+            Task::Rows(m) => writeln!(f, "{inner}rows of {}{from}", matmul(p, m))?,
+            Task::Batch(m) => writeln!(f, "{inner}{}{from}", matmul(p, m))?,
+            Task::Sum(m) => writeln!(f, "{inner}sum {}{from}", matmul(p, m))?,
+            Task::Columns { op, inner: n, from: a, out } => {
+                writeln!(f, "{inner}columns_{} {} [{}, {n}] -> {}{from}", op.name(), place(p, a), s.rows, place(p, out))?;
+            }
+            Task::Lines(c) => writeln!(f, "{inner}{}{from}", call(p, c, step.name))?,
+        }
+        if let Some(x) = &step.partials {
+            writeln!(f, "{inner}  sums of chunks in {}", place(p, x))?;
+        }
+    }
+    writeln!(f, "{pad}}}")
 }
 
 fn matrix(p: &Plan, m: &Matrix) -> String {

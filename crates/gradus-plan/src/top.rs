@@ -2,6 +2,7 @@
 
 use crate::plan::{Access, Block, Fused, Instr, Kind, Out, Output, Place, Plan, Scalar, Src};
 use crate::planner::{Planner, Value};
+use crate::sweep::Task;
 use crate::region::{Lower, dims_of, store_pattern};
 use crate::view::View;
 use crate::{Options, PlanError, alloc, whole};
@@ -57,6 +58,7 @@ pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
     let constants: Vec<(u32, f64)> = planner.constants.iter().map(|(b, id)| (*id, f64::from_bits(*b))).collect();
     let layout = alloc::layout(&mut planner, &mut body, &mut outputs)?;
     let registers = max_registers(&body);
+    let (local, parallel) = workers(&body);
     Ok(Plan {
         params: graph.params().iter().map(|p| graph.ty(*p).clone()).collect(),
         arena: layout.arena,
@@ -67,6 +69,8 @@ pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
         outputs,
         buffers: layout.buffers,
         registers,
+        local: layout.private + local,
+        parallel,
         precision: options.precision,
         whole,
     })
@@ -77,10 +81,33 @@ fn max_registers(b: &Block) -> usize {
         .iter()
         .map(|i| match &i.kind {
             Kind::Fused(f) => f.registers as usize + f.inputs.len(),
+            Kind::Sweep(s) => s
+                .steps
+                .iter()
+                .map(|s| match &s.task {
+                    Task::Fused { fused: f, .. } => f.registers as usize + f.inputs.len(),
+                    _ => 0,
+                })
+                .max()
+                .unwrap_or(0),
             Kind::Loop(l) => max_registers(&l.body).max(l.cond.as_ref().map_or(0, |(b, _)| max_registers(b))),
             Kind::Cond(c) => max_registers(&c.then).max(max_registers(&c.other)),
             _ => 0,
         })
         .max()
         .unwrap_or(0)
+}
+
+/// Elements of memory that each worker needs for itself, and whether there is work for more than one.
+fn workers(b: &Block) -> (usize, bool) {
+    let both = |a: (usize, bool), b: (usize, bool)| (a.0.max(b.0), a.1 | b.1);
+    b.code.iter().fold((0, false), |all, i| {
+        both(all, match &i.kind {
+            Kind::Sweep(s) => (s.local, s.parallel),
+            Kind::Loop(l) if l.chunk.is_some() => (workers(&l.body).0, true),
+            Kind::Loop(l) => both(workers(&l.body), l.cond.as_ref().map_or((0, false), |(b, _)| workers(b))),
+            Kind::Cond(c) => both(workers(&c.then), workers(&c.other)),
+            Kind::Fused(_) | Kind::MatMul(_) | Kind::Call(_) => (0, false),
+        })
+    })
 }

@@ -1,6 +1,7 @@
 //! What a plan does: operations and memory traffic, counted from its instructions.
 
-use crate::plan::{Access, Block, Call, Fused, Func, Instr, Kind, LaneOp, LoopPlan, MatMul, Matrix, Out, Pattern, Plan};
+use crate::plan::{Access, Block, Call, Fused, Func, Instr, Kind, LaneOp, LoopPlan, MatMul, Matrix, Out, Pattern, Place, Plan};
+use crate::sweep::{Sweep, Task};
 use std::ops::{Add, AddAssign, Mul};
 
 /// Counted, not measured: what the instructions say.
@@ -127,6 +128,57 @@ fn call(c: &Call) -> Work {
     Work { flops, read, written, kernels: 1.0 }
 }
 
+/// Blocks of a sweep stay in cache: what several steps read comes from memory once, what only they use never.
+fn sweep(s: &Sweep) -> Work {
+    let mut total = Work { kernels: 1.0, ..Work::default() };
+    let mut seen: Vec<(Place, f64)> = Vec::new();
+    let mut read = |place: &Place, n: f64| {
+        if place.counter == s.row {
+            return;
+        }
+        match seen.iter_mut().find(|(p, _)| p == place) {
+            Some((_, most)) => *most = most.max(n),
+            None => seen.push((*place, n)),
+        }
+    };
+    let written = |place: &Place, n: f64| if place.counter == s.row { 0.0 } else { n };
+    for step in &s.steps {
+        match &step.task {
+            Task::Fused { fused: f, .. } => {
+                total.flops += fused(f).flops;
+                f.inputs.iter().for_each(|a| read(&a.place, touched(a, f.count)));
+                for o in &f.outs {
+                    total.written += match o {
+                        Out::Store { access, .. } => written(&access.place, f.count as f64),
+                        Out::Reduce { place, .. } => written(place, f.rows as f64),
+                    };
+                }
+            }
+            Task::Rows(m) | Task::Batch(m) | Task::Sum(m) => {
+                let w = matmul(m);
+                total.flops += w.flops;
+                let each = |x: &Matrix| (x.rows * x.cols) as f64 * if x.batch_stride == 0 { 1.0 } else { m.batch as f64 };
+                read(&m.a.place, each(&m.a));
+                read(&m.b.place, each(&m.b));
+                total.written += written(&m.out, w.written);
+            }
+            Task::Columns { inner, from, out, .. } => {
+                let n = (s.rows * inner) as f64;
+                total.flops += n;
+                read(from, n);
+                total.written += written(out, *inner as f64);
+            }
+            Task::Lines(c) => {
+                total.flops += call(c).flops;
+                c.inputs.iter().for_each(|t| read(&t.place, t.count() as f64));
+                total.written += c.outputs.iter().map(|t| written(&t.place, t.count() as f64)).sum::<f64>();
+            }
+        }
+    }
+    total.read = seen.iter().map(|(_, n)| n).sum();
+    total
+}
+
 impl Instr {
     /// The work of one run of this instruction; of a loop or a branch, without what is inside.
     pub fn work(&self) -> Work {
@@ -134,6 +186,7 @@ impl Instr {
             Kind::Fused(f) => fused(f),
             Kind::MatMul(m) => matmul(m),
             Kind::Call(c) => call(c),
+            Kind::Sweep(s) => sweep(s),
             Kind::Loop(_) | Kind::Cond(_) => Work::default(),
         }
     }

@@ -17,7 +17,7 @@ const fn instance(expr: &'static str, shape: &'static str) -> Instance {
     Instance { expr, shape, given: "" }
 }
 
-const SETS: [Instance; 16] = [
+const SETS: [Instance; 23] = [
     instance("reals", "5"),
     instance("nonnegative", "5"),
     instance("box(-1, 2)", "5"),
@@ -34,6 +34,13 @@ const SETS: [Instance; 16] = [
     instance("affine([[1.0, 2.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0, -1.0]], [1.0, 2.0])", "5"),
     instance("halfspace([1.0, 2.0, 0.0, -1.0, 0.5], 0.3)", "5"),
     instance("hyperplane([1.0, 2.0, 0.0, -1.0, 0.5], 0.3)", "5"),
+    instance("sparse(2)", "5"),
+    instance("sparse(3)", "2"),
+    instance("second_order_cone", "5"),
+    instance("second_order_cone", "1"),
+    instance("positive_semidefinite", "3, 3"),
+    instance("nuclear_ball(1.5)", "4, 3"),
+    instance("nuclear_ball(0.5)", "2, 3"),
 ];
 
 const TERMS: [Instance; 11] = [
@@ -170,6 +177,10 @@ fn of_set(item: &Item, i: &Instance) -> String {
         line(format!("let z{k} = project(S, w{k})"));
         line(format!("assert contains(S, p{k}, {tol:e}), \"the projection of {point} is feasible\""));
         line(format!("assert norm_inf(project(S, p{k}) - p{k}) <= {tol:e}, \"projecting {point} twice is projecting once\""));
+        if !item.is("convex") {
+            line(format!("assert norm2(p{k} - v{k}) <= norm2(z{k} - v{k}) * (1 + 1e-12), \"no other member is nearer to {point}\""));
+            continue;
+        }
         line(format!("assert dot(v{k} - p{k}, z{k} - p{k}) <= {:e}, \"the variational inequality at {point}\"", tol * scale * 10.0));
         line(format!("assert norm2(p{k} - z{k}) <= norm2(v{k} - w{k}) * (1 + 1e-9) + {tol:e}, \"nonexpansive at {point}\""));
         // Members that the projection itself may never give: random points nearby that happen to be in the set.

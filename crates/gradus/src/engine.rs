@@ -1,6 +1,7 @@
 //! Running graphs: rewrite, plan, execute, with a cache of what was planned.
 
 use crate::bench::{Purpose, Recorder};
+use crate::plan_cache::PlanCache;
 use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
 use gradus_eval::host::{Engine, Fault, NonFinite};
@@ -39,6 +40,10 @@ pub struct CpuEngine {
     pub recorder: Option<Recorder>,
     /// The float type of runs; what is measured at an answer is always f64.
     pub precision: Precision,
+    /// What was wrong with files of the plan cache.
+    pub cache_failures: Vec<String>,
+    /// Where rewritten graphs are kept from one process to the next.
+    pub cache: Option<PlanCache>,
     plans: HashMap<(u128, bool, Precision), Entry>,
     clock: u64,
 }
@@ -62,15 +67,29 @@ impl CpuEngine {
             texts: Vec::new(),
             failures: Vec::new(),
             recorder: None,
+            cache_failures: Vec::new(),
+            cache: None,
             plans: HashMap::new(),
             clock: 0,
         }
     }
 
-    fn compile(&mut self, graph: &Graph, level: Level, precision: Precision) -> Result<Executor, Fault> {
+    fn compile(&mut self, graph: &Graph, structure: u128, level: Level, precision: Precision) -> Result<Executor, Fault> {
         let (wanted, machine) = (self.wanted, self.machine);
-        let (texts, failures) = (&mut self.texts, &mut self.failures);
+        let (texts, failures, complaints) = (&mut self.texts, &mut self.failures, &mut self.cache_failures);
+        // What the rewriter did is told by the rewriter.
+        let cache = self.cache.as_ref().filter(|_| level != Level::Off && !wanted.rewrite && PlanCache::wants(graph));
+        let mut loaded = false;
         let rewritten = self.timings.time(Stage::Rewrite, |_| -> Result<Graph, Fault> {
+            let key = PlanCache::key(structure, level, &machine);
+            match cache.map(|c| c.load(key, graph)) {
+                Some(Ok(Some(found))) => {
+                    loaded = true;
+                    return Ok(found);
+                }
+                Some(Err(e)) => complaints.push(e),
+                Some(Ok(None)) | None => {}
+            }
             let done = crate::rewriting::rewrite(graph, level, &machine)
                 .map_err(|e| Fault::Internal(format!("rewrite: {e}")))?;
             failures.extend(done.report.failure.clone());
@@ -78,6 +97,11 @@ impl CpuEngine {
                 texts.push(("rewrite", format!("{}\n{}", done.report, done.graph.brief())));
             }
             gradus_ir::verify(&done.graph).map_err(|e| Fault::Internal(format!("after rewriting: {e}")))?;
+            if let (Some(c), None) = (cache, &done.report.failure)
+                && let Err(e) = c.store(key, &done.graph)
+            {
+                complaints.push(e);
+            }
             Ok(done.graph)
         })?;
         let plan = self
@@ -91,6 +115,7 @@ impl CpuEngine {
             self.texts.push(("plan", plan.to_string()));
         }
         self.timings.planned += 1;
+        self.timings.loaded += usize::from(loaded);
         Ok(Executor::new(Arc::new(plan)))
     }
 
@@ -108,7 +133,8 @@ impl CpuEngine {
     fn run_at(&mut self, level: Level, precision: Precision, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
         let graph = &*settled(graph)?;
         // A plan belongs to a graph, the level it was rewritten at, and its precision.
-        let key = (gradus_ir::structure(graph), level == Level::Off, precision);
+        let structure = gradus_ir::structure(graph);
+        let key = (structure, level == Level::Off, precision);
         self.clock += 1;
         let mut compiled = None;
         if self.plans.contains_key(&key) {
@@ -116,10 +142,11 @@ impl CpuEngine {
         } else {
             let spent = |t: &Timings| (t.of(Stage::Rewrite), t.of(Stage::Plan));
             let before = spent(&self.timings);
-            let executor = self.compile(graph, level, precision)?;
+            let executor = self.compile(graph, structure, level, precision)?;
             let after = spent(&self.timings);
             compiled = Some((after.0.saturating_sub(before.0), after.1.saturating_sub(before.1)));
-            let bytes = executor.bytes();
+            let threads = self.control.threads.as_ref().map_or(1, |t| t.count());
+            let bytes = executor.bytes_with(threads);
             self.make_room(bytes);
             self.plans.insert(key, Entry { executor, bytes, used: self.clock });
         }

@@ -72,6 +72,11 @@ impl<'s> SessionHost<'s> {
                 .note("the graph ran as it was written; this is a mistake of Gradus, please report it with the script");
             self.keep(&Event::Warning(d));
         }
+        for text in std::mem::take(&mut self.engine.cache_failures) {
+            let d = Diagnostic::warning("E9009", Span::default(), format!("the plan cache: {text}"))
+                .note("the plan was made anew; the results are the same");
+            self.keep(&Event::Warning(d));
+        }
         for (stage, text) in std::mem::take(&mut self.engine.texts) {
             if !self.shown.insert((stage, text.clone())) {
                 continue;

@@ -15,6 +15,7 @@ mod host;
 mod options;
 mod outcome;
 mod pipeline;
+mod plan_cache;
 pub mod report;
 mod rewriting;
 mod session;

@@ -3,6 +3,7 @@
 use crate::rewriting::Level;
 use gradus_ir::{Array, Precision};
 use gradus_rewrite::Machine;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,5 +61,9 @@ pub struct Options {
     /// The machine that the rewriter prices work for.
     pub machine: Machine,
     pub limits: Limits,
+    /// Where rewritten graphs are kept for other processes.
+    pub plan_cache: Option<PathBuf>,
+    /// Threads that large operations may use: all cores, unless said otherwise. No result depends on it.
+    pub threads: Option<NonZeroUsize>,
     pub cancel: CancelToken,
 }

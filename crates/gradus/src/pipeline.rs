@@ -88,7 +88,9 @@ fn stages(
     }
     merge(&mut diagnostics, std::mem::take(&mut host.found).diagnostics);
     engine.timings.add(Stage::Check, started.elapsed());
-    if *command == Command::Check || has_errors(&diagnostics) {
+    // Tests that do not need what is wrong run all the same.
+    let tests = matches!(command, Command::Test(_)) && !broken && !options.cancel.is_cancelled();
+    if *command == Command::Check || has_errors(&diagnostics) && !tests {
         let status = if options.cancel.is_cancelled() { Status::Interrupted } else { status_of(&diagnostics) };
         return Outcome::new(status, diagnostics);
     }
@@ -134,12 +136,18 @@ fn eval_options(command: &Command, options: &Options) -> gradus_eval::Options {
 /// One list of diagnostics, those of failed tests apart, and the status that follows.
 fn conclude(mut diagnostics: Vec<Diagnostic>, ended: gradus_eval::Outcome, found: Found) -> Outcome {
     let of_tests: Vec<&Diagnostic> = found.tests.iter().flat_map(|t| &t.diagnostics).collect();
-    let rest: Vec<Diagnostic> = ended.diagnostics.into_iter().filter(|d| !of_tests.contains(&d)).collect();
+    // What the check has said is not said again by a run that was made for the tests.
+    let same = |a: &Diagnostic, b: &Diagnostic| a.code == b.code && a.primary.span == b.primary.span;
+    let wrong = has_errors(&diagnostics);
+    let told = |d: &Diagnostic| of_tests.contains(&d) || wrong && diagnostics.iter().any(|e| same(e, d));
+    let rest: Vec<Diagnostic> = ended.diagnostics.into_iter().filter(|d| !told(d)).collect();
+    diagnostics.retain(|d| !d.is_error() || !of_tests.iter().any(|t| same(t, d)));
     merge(&mut diagnostics, found.diagnostics.into_iter().filter(|d| !of_tests.contains(&d)).collect());
     merge(&mut diagnostics, rest);
     let failed = found.tests.iter().any(|t| !t.passed);
     let status = match status_of(&diagnostics) {
         _ if ended.cancelled => Status::Interrupted,
+        Status::Done | Status::TestFailed if wrong => Status::Failed,
         Status::Done if failed => Status::TestFailed,
         status => status,
     };

@@ -9,12 +9,14 @@ use crate::outcome::{Outcome, Status};
 use crate::pipeline::{self, Command};
 use crate::rewriting::Level;
 use crate::sources::Sources;
-use gradus_cpu::Control;
+use gradus_cpu::{Control, Threads};
 use gradus_ir::{Array, Precision};
 use gradus_rewrite::Machine;
 use gradus_syntax::{Diagnostic, FileId};
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs scripts. Plans and data files are kept from one command to the next.
@@ -82,9 +84,23 @@ impl Builder {
         self
     }
 
+    /// A folder in which rewritten graphs are kept for other processes; it is made where it is missing, and grows without bound.
+    /// A file in it that is damaged or not of this release is passed over with a warning.
+    pub fn plan_cache(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.options.plan_cache = Some(folder.into());
+        self
+    }
+
     /// Bounds on what each command may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// How many threads large operations may use: all cores, unless said otherwise. They start when the first plan with
+    /// enough work runs, and no result depends on their number.
+    pub fn threads(mut self, count: NonZeroUsize) -> Self {
+        self.options.threads = Some(count);
         self
     }
 
@@ -95,12 +111,15 @@ impl Builder {
     }
 
     pub fn build(self) -> Session {
+        let threads = self.options.threads.map_or_else(Threads::all, Threads::new);
         let control = Control {
+            threads: Some(Arc::new(threads)),
             cancel: Some(self.options.cancel.0.clone()),
             memory_limit: self.options.limits.memory,
             ..Control::default()
         };
-        let engine = CpuEngine::new(self.options.rewrites, self.options.precision, self.options.machine, control);
+        let mut engine = CpuEngine::new(self.options.rewrites, self.options.precision, self.options.machine, control);
+        engine.cache = self.options.plan_cache.clone().map(crate::plan_cache::PlanCache::new);
         Session { options: self.options, sources: Sources::new(), reader: Reader::new(), engine }
     }
 }

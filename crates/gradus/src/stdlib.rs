@@ -26,6 +26,7 @@ pub const MODULES: &[(&str, &str)] = modules![
     "stats",
     "stops",
     "terms",
+    "transport",
 ];
 
 /// The modules whose names are visible without `use`.

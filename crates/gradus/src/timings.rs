@@ -51,6 +51,8 @@ pub struct Timings {
     pub reused: usize,
     /// Bytes that the largest plan that ran holds besides its inputs and outputs, by its own statement.
     pub largest_plan: usize,
+    /// New plans whose rewritten graph came from the plan cache on disk.
+    pub loaded: usize,
 }
 
 impl Timings {

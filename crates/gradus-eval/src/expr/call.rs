@@ -115,7 +115,7 @@ impl Interp<'_> {
     }
 
     /// A function that a check has traced with arguments of which only the types are known need not be checked by itself.
-    fn note_checked(&mut self, body: Span, args: &[CallArg]) {
+    pub(crate) fn note_checked(&mut self, body: Span, args: &[CallArg]) {
         if self.mode != Mode::Check {
             return;
         }

@@ -128,6 +128,13 @@ impl Interp<'_> {
     pub fn index_scalar(&mut self, n: Num, axis: usize, i: Num, span: Span) -> Eval<Num> {
         let ty = self.ty(n);
         let len = ty.shape.dims().get(axis).cloned().unwrap_or(Dim::Known(0));
+        let written = self.tracer.graph_of(i).filter(|g| g.dtype(i.id) == DType::Int).and_then(|g| g.constant(i.id));
+        if let Some(v) = written.filter(|v| !(v.abs() < 9e15)) {
+            let what = if v.is_infinite() { "an infinite index".into() } else { format!("index {v}") };
+            return Err(Diagnostic::error("E2006", span, format!("{what} is outside axis {axis} of `{ty}`"))
+                .at(format!("the axis has length {len}; indices count from 0"))
+                .into());
+        }
         // Only what is a constant of the graph becomes a slice: computed indices stay indices.
         let fixed = self.tracer.graph_of(i).and_then(|g| match &g.node(i.id).op {
             Op::Const(v, DType::Int) => Some(Dim::Known(v.get() as i64)),

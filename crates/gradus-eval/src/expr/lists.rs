@@ -109,6 +109,14 @@ impl Interp<'_> {
             _ => None,
         };
         if let Some(items) = unrolled {
+            let solves = self.mode == Mode::Run && env_is_session(self) && rest.is_empty() && filter.is_none() && mentions_solve(body);
+            if solves && matches!(self.lanes, crate::lanes::Lanes::Off) {
+                let out = self.solve_items(items, &mut |s, item| {
+                    let env = s.bind_pattern(pattern, item, env, over.span)?;
+                    s.eval(body, &env)
+                })?;
+                return self.list_or_array(out, span);
+            }
             let mut out: Vec<Value> = Vec::with_capacity(items.len());
             // A check knows no more of one real row than of another: the first speaks for all.
             let alike = self.mode == Mode::Check && rest.is_empty() && filter.is_none() && self.alike(&what);
@@ -258,6 +266,11 @@ impl Interp<'_> {
             }
             Ok(outs)
         })?;
+        if label == "comprehension"
+            && let Some(outs) = self.as_lanes(&region, scanned, &bound, span)?
+        {
+            return Ok((Vec::new(), collected, outs));
+        }
         let mut inputs: Vec<Num> = carries.to_vec();
         inputs.extend(scanned);
         inputs.extend(region.captures);

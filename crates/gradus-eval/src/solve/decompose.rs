@@ -277,6 +277,9 @@ impl Interp<'_> {
                             let scope = self.bind_params(params, &args, scope, name, e.span)?.0;
                             let r = self.addends(body, &scope, scale, xs, out);
                             self.calls -= 1;
+                            if r.is_ok() {
+                                self.note_checked(body.span, &args);
+                            }
                             r
                         }
                         _ => {

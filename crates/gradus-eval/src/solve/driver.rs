@@ -123,10 +123,18 @@ impl Interp<'_> {
 
     /// The whole solve; at the level of the script its values are computed at once.
     fn solve(&mut self, r: &Request, name: Option<Arc<str>>) -> Eval<Value> {
+        if self.at_session()
+            && let Some(p) = self.replayed(r.span)
+        {
+            let (fin, split, traced) = p.taken();
+            return self.finish(r, fin, &split, name, Some(traced));
+        }
         let (fin, split) = self.run_stages(r)?;
         if self.at_session() {
-            let record = self.finish(r, fin, &split, name)?;
-            return Ok(record);
+            if let crate::lanes::Lanes::Collecting(None) = self.lanes {
+                return Err(self.later(r, fin, split)?);
+            }
+            return self.finish(r, fin, &split, name, None);
         }
         self.abstract_record(r, &fin, &split)
     }

@@ -4,11 +4,12 @@ use super::decompose::Split;
 use super::driver::{Request, Runner, status_word};
 use super::method::{Ran, Task, code};
 use super::problem::Problem;
-use crate::host::{Event, Purpose};
+use crate::host::Event;
 use crate::interp::{Interp, span_of};
+use crate::lanes::Part;
 use crate::value::{Eval, Fields, Num, Stop, TermKind, Value};
 use super::facts::SolveFacts;
-use gradus_ir::{Array, BinaryOp, NodeId, Precision};
+use gradus_ir::{Array, BinaryOp, Precision};
 use gradus_syntax::ast::Sense;
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
@@ -34,6 +35,14 @@ pub struct Finished {
     pub why: String,
     /// The facts that the method was chosen by, in words.
     pub facts: String,
+}
+
+/// What a solve computes.
+struct Wanted {
+    fields: Fields,
+    numbers: Fields,
+    solve: Vec<Num>,
+    measured: Vec<Num>,
 }
 
 impl Interp<'_> {
@@ -178,13 +187,13 @@ impl Interp<'_> {
         Ok(())
     }
 
-    /// Run the solve and give its record, with the status in words.
-    pub fn finish(&mut self, r: &Request, fin: Finished, split: &Split, name: Option<Arc<str>>) -> Eval<Value> {
+    /// What a solve computes: the fields of its record, those that are only numbers, the values of the solve, what is measured.
+    fn wanted(&mut self, r: &Request, fin: &Finished, split: &Split) -> Eval<Wanted> {
         let span = r.span;
         let mut fields = self.unknown_fields(&r.problem, &fin.x, span)?;
         fields.push((Arc::from("value"), Value::Num(fin.value)));
         let mut numbers: Fields = Vec::new();
-        self.number_fields(&fin, split, span, &mut numbers)?;
+        self.number_fields(fin, split, span, &mut numbers)?;
         // The solve is one run; what is measured at its answer is another, so that no form the rewriter chose for the
         // iterations (and no value the solver kept) takes part in the certificate.
         let mut solve: Vec<Num> = self.leaves(&fin.x, span)?;
@@ -195,13 +204,30 @@ impl Interp<'_> {
             solve.extend([ran.steps, ran.code]);
             solve.extend(ran.trace);
         }
-        solve.extend(self.certificate_needs(&fin)?);
+        solve.extend(self.certificate_needs(fin)?);
         let mut measured: Vec<Num> = vec![fin.value];
         for (_, v) in fields.iter().chain(&numbers) {
             measured.extend(self.leaves(v, span)?);
         }
         measured.extend(fin.violations.iter().map(|(_, v)| *v));
-        self.run_solve(&solve, &measured, &fin, !Self::has_terms(split), span)?;
+        Ok(Wanted { fields, numbers, solve, measured })
+    }
+
+    /// The solve of one of many items, traced and kept for a run with the others.
+    pub fn later(&mut self, r: &Request, fin: Finished, split: Split) -> Eval<Stop> {
+        let wanted = self.wanted(r, &fin, &split)?;
+        self.postpone(fin, split, &wanted.solve, wanted.measured, r.span)
+    }
+
+    /// Run the solve and give its record, with the status in words. `traced`: its graph, where it has run already.
+    pub fn finish(&mut self, r: &Request, fin: Finished, split: &Split, name: Option<Arc<str>>, traced: Option<Part>) -> Eval<Value> {
+        let span = r.span;
+        let Wanted { mut fields, numbers, solve, measured } = self.wanted(r, &fin, split)?;
+        let part = match traced {
+            Some(p) => p,
+            None => self.part(&solve)?,
+        };
+        self.run_solve(&part, &measured, &fin, !Self::has_terms(split), span)?;
         let Some((_, last)) = fin.runs.last() else { return Err(Stop::Poisoned) };
         let c = self.known_scalar(last.code)?;
         let steps = self.known_scalar(last.steps)?;
@@ -271,28 +297,16 @@ impl Interp<'_> {
 
     /// Run the solve, then measure; a status that is not finite becomes a diagnostic naming what broke first.
     /// `plain`: no term of the objective may be infinite on purpose.
-    fn run_solve(&mut self, solve: &[Num], measured: &[Num], fin: &Finished, plain: bool, span: Span) -> Eval<()> {
-        let mut ids: Vec<NodeId> = Vec::new();
-        for n in solve {
-            if !self.known.contains_key(&n.id) && !ids.contains(&n.id) && self.tracer.is_session(*n) {
-                ids.push(n.id);
-            }
+    fn run_solve(&mut self, part: &Part, measured: &[Num], fin: &Finished, plain: bool, span: Span) -> Eval<()> {
+        if !self.has_run(part) {
+            self.run_part(part, span)?;
         }
-        let (graph, inputs) = self.closed_graph(&ids)?;
-        self.stage("ir", "solve", &graph);
-        self.about(Purpose::Solve, span);
-        let outs = match self.host.engine().run(&graph, &inputs) {
-            Ok(o) => o,
-            Err(f) => return Err(self.fault(f)),
-        };
-        for (id, a) in ids.iter().zip(outs) {
-            self.known.insert(*id, a);
-        }
+        let (graph, inputs) = (&part.graph, part.inputs.as_slice());
         for (_, ran) in &fin.runs {
             let c = self.known_scalar(ran.code)?;
             if c == code::NONFINITE {
                 let steps = self.known_scalar(ran.steps)?;
-                return Err(self.nonfinite(&graph, &inputs, steps, span));
+                return Err(self.nonfinite(graph, inputs, steps, span));
             }
         }
         self.force_as_written(measured)?;
@@ -306,7 +320,7 @@ impl Interp<'_> {
                 Some((_, ran)) => self.known_scalar(ran.steps)?,
                 None => 0.0,
             };
-            return Err(self.nonfinite(&graph, &inputs, steps, span));
+            return Err(self.nonfinite(graph, inputs, steps, span));
         }
         Ok(())
     }

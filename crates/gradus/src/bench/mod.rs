@@ -181,7 +181,7 @@ pub(crate) fn measure(r: &Recorded, settings: &Settings, control: &Control) -> R
         work,
         kernels,
         width,
-        plan_bytes: executor.bytes(),
+        plan_bytes: executor.bytes_with(control.threads.as_ref().map_or(1, |t| t.count())),
         input_bytes: r.inputs.iter().map(|a| size_of_val(a.data.as_slice())).sum(),
         rewrite: r.rewrite,
         planning: r.planning,

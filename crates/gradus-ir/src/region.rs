@@ -144,24 +144,40 @@ impl Graph {
         is_input: impl Fn(NodeId) -> bool,
     ) -> IrResult<(Graph, Vec<NodeId>)> {
         let input = |id: NodeId| is_input(id) || matches!(self.node(id).op, Op::Param(_));
-        let live = self.reaching(targets, input);
+        // Work in proportion to what is reached: the graph may be long, and this is asked for each of its values in turn.
+        let mut place = vec![0u32; self.len()];
+        let mut reached: Vec<NodeId> = Vec::new();
+        let mut work: Vec<NodeId> = targets.to_vec();
+        while let Some(id) = work.pop() {
+            if std::mem::replace(&mut place[id.index()], 1) != 0 {
+                continue;
+            }
+            reached.push(id);
+            if !input(id) {
+                work.extend(self.node(id).inputs.iter().copied());
+            }
+        }
+        reached.sort_unstable();
+        for (k, id) in reached.iter().enumerate() {
+            place[id.index()] = k as u32;
+        }
         let mut g = Graph::new();
-        g.reserve(live.iter().filter(|l| **l).count());
-        let mut feeds = Vec::new();
-        let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
-        for (id, node) in self.nodes() {
-            if live[id.index()] && input(id) {
-                map[id.index()] = Some(g.param(node.ty().clone(), node.origin));
-                feeds.push(id);
+        g.reserve(reached.len());
+        let mut map: Vec<Option<NodeId>> = vec![None; reached.len()];
+        let feeds: Vec<NodeId> = reached.iter().copied().filter(|id| input(*id)).collect();
+        for f in &feeds {
+            let node = self.node(*f);
+            map[place[f.index()] as usize] = Some(g.param(node.ty().clone(), node.origin));
+        }
+        let at = |map: &[Option<NodeId>], id: NodeId| mapped(map, NodeId(place[id.index()]));
+        for (k, id) in reached.iter().enumerate() {
+            if map[k].is_none() {
+                let node = self.node(*id);
+                let inputs = node.inputs.iter().map(|i| at(&map, *i)).collect::<IrResult<SmallVec<[_; 4]>>>()?;
+                map[k] = Some(g.add(node.op.clone(), &inputs, node.origin)?);
             }
         }
-        for (id, node) in self.nodes() {
-            if live[id.index()] && map[id.index()].is_none() {
-                let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<IrResult<SmallVec<[_; 4]>>>()?;
-                map[id.index()] = Some(g.add(node.op.clone(), &inputs, node.origin)?);
-            }
-        }
-        g.outputs = targets.iter().map(|t| mapped(&map, *t)).collect::<IrResult<_>>()?;
+        g.outputs = targets.iter().map(|t| at(&map, *t)).collect::<IrResult<_>>()?;
         Ok((g, feeds))
     }
 }

@@ -215,8 +215,13 @@ pub fn stabilise(graph: &Graph) -> Rewritten {
 pub fn of(graph: &Graph, options: &Options, report: &mut Report) -> Option<Graph> {
     let all: Vec<&'static Rule> =
         rules::all().into_iter().filter(|r| r.family == Family::Stable && !options.without.iter().any(|w| w == r.name)).collect();
-    let of_head = |k: usize| all.iter().copied().filter(|r| r.heads.iter().any(|h| h.index() == k)).collect();
-    let rules = Rules { by_head: (0..HEADS).map(of_head).collect(), all };
+    let mut by_head = vec![Vec::new(); HEADS];
+    for rule in &all {
+        for h in rule.heads {
+            by_head[h.index()].push(*rule);
+        }
+    }
+    let rules = Rules { by_head, all };
     if !any(graph, &rules) {
         return None;
     }

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes of graphs under construction where no limit is set: a script that asks for more has lost its way.
-const MOST_TRACED: usize = 2 << 30;
+const MOST_TRACED: usize = 1 << 30;
 
 /// One command's host: passes events on and keeps what the outcome needs.
 pub struct SessionHost<'s> {

@@ -208,9 +208,18 @@ impl Parser<'_> {
     fn without_let(&mut self, start: Span) -> StmtKind {
         let name = self.bump();
         let name = self.ident_of(name);
-        let d = Diagnostic::error("E0039", start, format!("`{}` is given a value without `let`", name.name))
-            .at("a new name?")
-            .fix("write `let` before it", Span { end: start.start, ..start }, "let ");
+        let d = Diagnostic::error("E0039", start, format!("`{}` is given a value without `let`", name.name));
+        let bound = self.tokens.get(..self.at).unwrap_or_default().windows(2).find_map(|w| match w {
+            [l, n] if l.kind == Tok::Let && self.text_of(*n) == &*name.name => Some(self.span_of(*n)),
+            _ => None,
+        });
+        let d = match bound {
+            Some(first) => d
+                .at("this does not change it")
+                .label(first, "it has a value from here")
+                .help(format!("values do not change: give the new one a name of its own, `let {}2 = …`", name.name)),
+            None => d.at("a new name?").fix("write `let` before it", Span { end: start.start, ..start }, "let "),
+        };
         self.report(d);
         self.at += 1;
         StmtKind::Let(Pattern::Name(name), None, self.expr())

@@ -99,6 +99,27 @@ impl Values {
         self.only(POSITIVE)
     }
 
+    /// No number of the set is below it (NaN is no number).
+    pub fn least(self) -> f64 {
+        const LEAST: [f64; 9] = [f64::NEG_INFINITY, f64::NEG_INFINITY, -1.0, -1.0, 0.0, 0.0, 1.0, 1.0, f64::INFINITY];
+        let numbers = self.0 >> 1;
+        LEAST.get(numbers.trailing_zeros() as usize).copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// No number of the set is above it.
+    pub fn greatest(self) -> f64 {
+        -self.neg().least()
+    }
+
+    /// Is every number of this set smaller than every number of the other?
+    pub fn below(self, o: Values) -> bool {
+        let (a, b) = (self.0 & !NAN, o.0 & !NAN);
+        let top = if a == 0 { 0 } else { 1 << (15 - a.leading_zeros()) };
+        let low = b & b.wrapping_neg();
+        // Regions are in order and do not overlap.
+        a == 0 || b == 0 || top < low
+    }
+
     fn each(self, f: impl Fn(u16) -> u16) -> Values {
         let mut out = 0;
         for k in 0..10 {
@@ -344,6 +365,22 @@ mod tests {
         f64::NAN, f64::NEG_INFINITY, -1e308, -1e20, -30.0, -2.0, -1.0, -0.7, -1e-20, -5e-324, 0.0, -0.0, 5e-324, 1e-20, 0.3,
         1.0, 1.5, 40.0, 1e20, 1e308, f64::INFINITY,
     ];
+
+    #[test]
+    fn bounds_hold() {
+        for p in POINTS {
+            let one = Values::of(p);
+            assert!(p.is_nan() || one.least() <= p && p <= one.greatest(), "{p}");
+            for q in POINTS {
+                let (both, other) = (one.union(Values::of(q)), Values::of(q));
+                assert!(p.is_nan() || both.least() <= p && p <= both.greatest(), "{p} {q}");
+                assert!(!one.below(other) || p.is_nan() || q.is_nan() || p < q, "{p} {q}");
+            }
+        }
+        assert!(Values::of(-0.5).below(Values::of(0.0)) && !Values::of(0.5).below(Values::of(0.7)));
+        assert_eq!((Values::of(0.5).union(Values::of(1.0)).least(), Values::of(0.5).greatest()), (0.0, 1.0));
+        assert!(!Values::of(1.0).below(Values::of(1.0)));
+    }
 
     /// What an op makes of numbers is in the set it makes of their sets.
     #[test]

@@ -34,6 +34,7 @@ pub mod gram;
 pub mod head;
 pub mod matrix;
 pub mod overflow;
+pub mod piecewise;
 pub mod reduce;
 pub mod stable;
 
@@ -48,6 +49,7 @@ pub(crate) use head::Head;
 pub enum Family {
     Stable,
     Algebra,
+    Piecewise,
     Reduce,
     Matrix,
 }
@@ -108,7 +110,7 @@ pub fn listed() -> Vec<Listed> {
 
 /// All rules, in a fixed order.
 pub fn all() -> Vec<&'static Rule> {
-    [overflow::RULES, stable::RULES, algebra::RULES, reduce::RULES, matrix::RULES, gram::RULES].into_iter().flatten().collect()
+    [overflow::RULES, stable::RULES, algebra::RULES, piecewise::RULES, reduce::RULES, matrix::RULES, gram::RULES].into_iter().flatten().collect()
 }
 
 pub(crate) fn at(id: Id) -> Term {
@@ -324,4 +326,14 @@ pub(crate) fn bare(v: &dyn View, id: Id) -> Id {
         _ => None,
     })
     .unwrap_or_else(|| v.find(id))
+}
+
+/// Is one the negative of the other?
+pub(crate) fn opposite(v: &dyn View, a: Id, b: Id) -> bool {
+    let sorted = |id: Id, sign: f64| {
+        let (mut t, c) = linear(v, id);
+        t.sort_by_key(|(_, k)| *k);
+        (t.into_iter().map(|(c, k)| (sign * c, k)).collect::<Vec<_>>(), sign * c + 0.0)
+    };
+    sorted(a, 1.0) == sorted(b, -1.0)
 }

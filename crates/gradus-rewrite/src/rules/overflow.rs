@@ -1,7 +1,7 @@
 //! Exponentials and squares that overflow on the way to an ordinary number: softmax, sums of exponentials, powers under a
 //! logarithm, lengths, variances. These also run before differentiation.
 
-use super::{Rule, as_product, at, bare, factors_of, first, lin, linear, node, of_unary, one_plus, prod, scaled, sum, un};
+use super::{Rule, as_product, at, bare, factors_of, first, lin, linear, node, of_unary, one_plus, opposite, prod, scaled, sum, un};
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
@@ -196,16 +196,6 @@ fn expm1(v: &dyn View, id: Id, op: &Sop, _: &[Id]) -> Vec<Term> {
         },
         _ => Vec::new(),
     }
-}
-
-/// Is one the negative of the other?
-fn opposite(v: &dyn View, a: Id, b: Id) -> bool {
-    let sorted = |id: Id, sign: f64| {
-        let (mut t, c) = linear(v, id);
-        t.sort_by_key(|(_, k)| *k);
-        (t.into_iter().map(|(c, k)| (sign * c, k)).collect::<Vec<_>>(), sign * c + 0.0)
-    };
-    sorted(a, 1.0) == sorted(b, -1.0)
 }
 
 /// `exp x` and `exp(-x)` of a class that is their sum (sign 1) or difference (sign -1): `x`.

@@ -82,6 +82,7 @@ fn expr(g: &mut Graph, vars: &[Var], ids: &[NodeId], words: &[&str], at: &mut us
             let rows: Vec<NodeId> = k.iter().map(|x| b.expand(*x, 0).unwrap()).collect();
             b.op(Op::Concat { axis: 0 }, &rows)
         }
+        "select" => b.select(k[0], k[1], k[2]),
         "lse1" => b.reduce(ReduceOp::LogSumExp, k[0], &[1]),
         "col" => b.expand(k[0], 1),
         "fill3" => b.broadcast(k[0], &Shape::of(&[3])),

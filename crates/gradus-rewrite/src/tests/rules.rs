@@ -133,6 +133,11 @@ fn algebra() {
 }
 
 #[test]
+fn piecewise() {
+    crate::rules::piecewise::RULES.iter().for_each(check_rewrite);
+}
+
+#[test]
 fn reduce() {
     crate::rules::reduce::RULES.iter().for_each(check_rewrite);
 }

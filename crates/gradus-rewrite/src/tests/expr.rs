@@ -27,14 +27,20 @@ pub fn graph(vars: &[Var], exprs: &[&str]) -> Graph {
     let mut g = Graph::new();
     let ids: Vec<NodeId> = vars.iter().map(|v| g.param(Ty::real(Shape::of(&v.shape)), Origin::default())).collect();
     for e in exprs {
-        let spaced = e.replace('(', " ( ").replace(')', " ) ");
-        let words: Vec<&str> = spaced.split_whitespace().collect();
-        let mut at = 0;
-        let out = expr(&mut g, vars, &ids, &words, &mut at);
-        assert_eq!(at, words.len(), "{e}");
+        let out = expr_at(&mut g, vars, &ids, e);
         g.outputs.push(out);
     }
     g
+}
+
+/// An expression over values that stand for the variables.
+pub fn expr_at(g: &mut Graph, vars: &[Var], ids: &[NodeId], e: &str) -> NodeId {
+    let spaced = e.replace('(', " ( ").replace(')', " ) ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut at = 0;
+    let out = expr(g, vars, ids, &words, &mut at);
+    assert_eq!(at, words.len(), "{e}");
+    out
 }
 
 fn expr(g: &mut Graph, vars: &[Var], ids: &[NodeId], words: &[&str], at: &mut usize) -> NodeId {

@@ -4,6 +4,7 @@ mod expr;
 mod linear;
 mod random;
 mod rules;
+mod sample;
 mod whole;
 
 use gradus_ir::{Array, reference};

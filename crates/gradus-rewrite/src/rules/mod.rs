@@ -223,7 +223,17 @@ pub(crate) fn as_sum(op: &Sop, kids: &[Id], v: &dyn View) -> Option<(Vec<(f64, I
 /// The form as a product of powers.
 pub(crate) fn as_product(op: &Sop, kids: &[Id], v: &dyn View) -> Option<Vec<(Id, i32)>> {
     Some(match (op, op.ir(), kids) {
-        (Sop::Prod(exps), _, _) => kids.iter().map(|k| v.find(*k)).zip(exps.iter().copied()).collect(),
+        (Sop::Prod(exps), _, _) => {
+            let mut out: Vec<(Id, i32)> = Vec::with_capacity(kids.len());
+            for (k, e) in kids.iter().map(|k| v.find(*k)).zip(exps.iter().copied()) {
+                // What was found equal since is one factor; above and below the line stay apart, as in the normal form.
+                match out.iter_mut().find(|(x, d)| *x == k && (*d > 0) == (e > 0)) {
+                    Some((_, d)) => *d = d.saturating_add(e),
+                    None => out.push((k, e)),
+                }
+            }
+            out
+        }
         (_, Some(Op::Binary(BinaryOp::Mul)), [a, b]) => vec![(*a, 1), (*b, 1)],
         (_, Some(Op::Binary(BinaryOp::Div)), [a, b]) => vec![(*a, 1), (*b, -1)],
         (_, Some(Op::Unary(UnaryOp::Square)), [a]) => vec![(*a, 2)],
@@ -277,7 +287,7 @@ const PARTS: usize = 16;
 
 /// The class as `constant + sum of c * term`, through sums and scales within sums.
 pub(crate) fn linear(v: &dyn View, id: Id) -> (Vec<(f64, Id)>, f64) {
-    let (mut out, mut constant) = (Vec::new(), 0.0);
+    let (mut out, mut constant): (Vec<(f64, Id)>, f64) = (Vec::new(), 0.0);
     let mut work = vec![(1.0, v.find(id), 6)];
     while let Some((c, k, depth)) = work.pop() {
         if let Some(x) = v.fact(k).constant {
@@ -295,7 +305,11 @@ pub(crate) fn linear(v: &dyn View, id: Id) -> (Vec<(f64, Id)>, f64) {
                 constant += c * d;
                 work.extend(terms.into_iter().rev().map(|(e, x)| (c * e, v.find(x), depth - 1)));
             }
-            None => out.push((c, k)),
+            // Equal terms are counted together, or a part could be taken for the whole.
+            None => match out.iter_mut().find(|(_, x)| *x == k) {
+                Some((d, _)) => *d += c,
+                None => out.push((c, k)),
+            },
         }
     }
     (out, constant)

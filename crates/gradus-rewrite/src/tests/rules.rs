@@ -179,3 +179,19 @@ fn rules_that_need_others() {
     case("a:3,3 b:3,3 x:3", "(matmul (t (t (matmul a b))) x)", "(matmul a (matmul b x))");
     case("x:5 s:", "(sum (sub x s))", "(sub (sum x) (mul 5 s))");
 }
+
+/// What is found equal after a form was made makes its operands equal: each still counts.
+#[test]
+fn operands_found_equal_later_are_all_counted() {
+    for (vars, start, wrong) in [
+        ("x:5 y:5", "(add x (mul x (select (lt x y) x x)))", "(mul 2 x)"),
+        ("x:5", "(max (neg x) (neg (add x (max x x))))", "(neg x)"),
+    ] {
+        let vs = super::expr::vars(vars);
+        let g = graph(&vs, &[start, wrong]);
+        let sea = import::import(&g, &mut |op, _| Ok(op.clone())).unwrap();
+        let (mut space, outs) = load::load(&sea, true).unwrap();
+        saturate(&mut space, &all(), 5000);
+        assert_ne!(space.graph.find(outs[0]), space.graph.find(outs[1]), "{start}");
+    }
+}

@@ -29,7 +29,7 @@ pub struct Phase {
 pub const PHASES: &[Phase] = &[
     Phase { name: "stable", families: &[Family::Stable], rounds: 3 },
     Phase { name: "algebra", families: &[Family::Algebra, Family::Piecewise, Family::Reduce], rounds: 4 },
-    Phase { name: "matrix", families: &[Family::Matrix, Family::Algebra, Family::Piecewise, Family::Reduce], rounds: 8 },
+    Phase { name: "matrix", families: &[Family::Matrix, Family::Factor, Family::Algebra, Family::Piecewise, Family::Reduce], rounds: 8 },
 ];
 
 /// Applies the allowed rules; `by` of a new node is the rule's number plus one.

@@ -5,12 +5,14 @@
 //! columns, A known and unchanging, and a loop long enough to pay (which the cost decides).
 
 use super::matrix::product;
-use super::{Case, Family, Head, Rule, as_product, at, first, flip, lin, matmul, nothing, products, rank, transposed, varies_apart};
+use super::{
+    Case, Family, Head, Rule, as_product, at, first, flip, lin, linear, matmul, node, nothing, prod, products, rank, transposed, varies_apart,
+};
 use crate::report::Class;
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
-use gradus_ir::{Op, ReduceOp};
+use gradus_ir::{Dim, Op, ReduceOp, Shape};
 
 /// Is one the transpose of the other?
 pub(super) fn is_pair(v: &dyn View, a: Id, b: Id) -> bool {
@@ -44,6 +46,58 @@ fn gram(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
         }
     }
     out
+}
+
+/// `A' (d * (A x - b))` with known weights `d` as `(A' diag(d) A) x - A' (d * b)`.
+fn weighted(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
+    let Some((a, r)) = product(v, op, kids) else { return nothing() };
+    if rank(v, a) != 2 || rank(v, r) != 1 {
+        return nothing();
+    }
+    let found = first(v, r, |op, kids| {
+        let f = as_product(op, kids, v).filter(|f| f.len() > 1)?;
+        f.iter().enumerate().filter(|(_, (_, e))| *e == 1).find_map(|(i, (m, _))| {
+            let weights: Vec<(Id, i32)> = f.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, f)| *f).collect();
+            if weights.iter().any(|(w, _)| rank(v, *w) > 1) || weights.iter().all(|(w, _)| rank(v, *w) == 0) {
+                return None;
+            }
+            // The residual: one term is the product, the others are known.
+            let (terms, constant) = linear(v, *m);
+            let (j, b, x) = terms.iter().enumerate().find_map(|(j, (_, k))| {
+                let fits = |(b, x): &(Id, Id)| rank(v, *b) == 2 && rank(v, *x) == 1 && is_pair(v, a, *b) && tall(v, *b);
+                products(v, *k).into_iter().find(fits).map(|(b, x)| (j, b, x))
+            })?;
+            let mut known: Vec<Id> = weights.iter().map(|(w, _)| *w).chain([a, b]).collect();
+            known.extend(terms.iter().enumerate().filter(|(k, _)| *k != j).map(|(_, (_, k))| *k));
+            varies_apart(v, &known, x).then_some((weights, terms, constant, j, b, x))
+        })
+    });
+    let Some((weights, terms, constant, j, b, x)) = found else { return nothing() };
+    let n = v.fact(r).shape().dims().first().cloned().unwrap_or(Dim::Known(1));
+    let mut rows: Vec<(Term, i32)> = weights
+        .iter()
+        .map(|(w, e)| match rank(v, *w) {
+            0 => (at(*w), *e),
+            _ => (node(Op::Reshape(Shape::new([n.clone(), Dim::Known(1)])), vec![at(*w)]), *e),
+        })
+        .collect();
+    rows.push((at(b), 1));
+    let gram = matmul(matmul(at(a), prod(rows)), at(x));
+    let mut out = vec![(terms[j].0, gram)];
+    let rest: Vec<(f64, Term)> =
+        terms.iter().enumerate().filter(|(k, _)| *k != j).map(|(_, (c, k))| (*c, at(*k))).collect();
+    if !rest.is_empty() || constant != 0.0 {
+        // One known term keeps its scale outside.
+        let (scale, rest) = match rest.as_slice() {
+            [(c, k)] if constant == 0.0 => (*c, vec![(1.0, k.clone())]),
+            _ => (1.0, rest),
+        };
+        let rest = if rest.is_empty() { Term::Real(constant) } else { lin(rest, constant) };
+        let mut all: Vec<(Term, i32)> = weights.iter().map(|(w, e)| (at(*w), *e)).collect();
+        all.push((rest, 1));
+        out.push((scale, matmul(at(a), node(Op::Broadcast(Shape::new([n])), vec![prod(all)]))));
+    }
+    vec![lin(out, 0.0)]
 }
 
 /// The operand, where the form is the sum of the squares of a vector.
@@ -123,6 +177,13 @@ pub const RULES: &[Rule] = &[
         Case { vars: "a:8,3 b:8,3 ~x:3", start: "(matmul (t b) (matmul a x))", goal: "(matmul (matmul (t b) a) x)" },
     ],
 },
+    rule!("matrix/weighted-gram", Conditioning, Matrix, [MatMul], weighted,
+        "a loop over the d x d weighted Gram matrix in place of the n x d data; digits are lost where the data is ill-conditioned",
+        ["a:8,3 ~x:3 d:8": "(matmul (t a) (mul d (matmul a x)))" => "(matmul (matmul (t a) (mul (col d) a)) x)",
+         "a:8,3 ~x:3 d:8 b:8": "(matmul (t a) (mul d (sub (matmul a x) b)))"
+            => "(sub (matmul (matmul (t a) (mul (col d) a)) x) (matmul (t a) (mul d b)))"],
+        ["a:8,3 ~x:3 ~d:8": "(matmul (t a) (mul d (matmul a x)))" => "(matmul (matmul (t a) (mul (col d) a)) x)",
+         "a:5,3 ~x:3 d:5": "(matmul (t a) (mul d (matmul a x)))" => "(matmul (matmul (t a) (mul (col d) a)) x)"]),
     Rule {
         name: VALUE,
         class: Class::Conditioning,

@@ -136,7 +136,7 @@ fn scale_out(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     out
 }
 
-fn is_diagonal(v: &dyn View, id: Id) -> Option<Id> {
+pub(super) fn is_diagonal(v: &dyn View, id: Id) -> Option<Id> {
     first(v, id, |op, kids| match op.ir() {
         Some(Op::DiagMatrix) => kids.first().copied(),
         _ => None,

@@ -30,12 +30,14 @@ macro_rules! rule {
 pub(crate) use rule;
 
 pub mod algebra;
+pub mod factor;
 pub mod gram;
 pub mod head;
 pub mod matrix;
 pub mod overflow;
 pub mod piecewise;
 pub mod reduce;
+pub mod spread;
 pub mod stable;
 
 use crate::report::Class;
@@ -52,6 +54,7 @@ pub enum Family {
     Piecewise,
     Reduce,
     Matrix,
+    Factor,
 }
 
 /// An instance of a rule, for its tests: typed variables, and two expressions over them.
@@ -110,7 +113,20 @@ pub fn listed() -> Vec<Listed> {
 
 /// All rules, in a fixed order.
 pub fn all() -> Vec<&'static Rule> {
-    [overflow::RULES, stable::RULES, algebra::RULES, piecewise::RULES, reduce::RULES, matrix::RULES, gram::RULES].into_iter().flatten().collect()
+    [
+        overflow::RULES,
+        stable::RULES,
+        algebra::RULES,
+        piecewise::RULES,
+        reduce::RULES,
+        spread::RULES,
+        matrix::RULES,
+        gram::RULES,
+        factor::RULES,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 pub(crate) fn at(id: Id) -> Term {

@@ -7,7 +7,7 @@ use egg::Id;
 use gradus_ir::{Op, ReduceOp, Shape};
 
 /// Axes and operand, where the form is a sum over axes of a real.
-fn summed<'k>(op: &'k Sop, kids: &[Id], v: &dyn View) -> Option<(&'k [usize], Id)> {
+pub(super) fn summed<'k>(op: &'k Sop, kids: &[Id], v: &dyn View) -> Option<(&'k [usize], Id)> {
     match (op.ir(), kids) {
         (Some(Op::Reduce(ReduceOp::Sum, axes)), [x]) if v.fact(*x).dtype() == gradus_ir::DType::Real => Some((axes, *x)),
         _ => None,
@@ -29,13 +29,13 @@ fn scale_out(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
 }
 
 /// Does the operand not vary along any of the axes of a value of that rank?
-fn constant_along(shape: &Shape, rank: usize, axes: &[usize]) -> bool {
+pub(super) fn constant_along(shape: &Shape, rank: usize, axes: &[usize]) -> bool {
     let lead = rank - shape.rank().min(rank);
     axes.iter().all(|a| *a < lead || shape.dims().get(a - lead).is_some_and(|d| d.is_one()))
 }
 
 /// The operand of the sum as an operand of the result: without the axes that are summed.
-fn squeezed(v: &dyn View, id: Id, rank: usize, axes: &[usize]) -> Term {
+pub(super) fn squeezed(v: &dyn View, id: Id, rank: usize, axes: &[usize]) -> Term {
     let shape = v.fact(id).shape();
     let lead = rank - shape.rank();
     let kept = shape.dims().iter().enumerate().filter(|(k, _)| !axes.contains(&(k + lead))).map(|(_, d)| d.clone());

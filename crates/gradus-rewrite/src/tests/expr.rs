@@ -1,7 +1,7 @@
 //! Expressions of rule cases: `(op operand ..)` over typed variables.
 
 use gradus_ir::build::Build;
-use gradus_ir::{BinaryOp, Graph, NodeId, Op, Origin, ReduceOp, Shape, Ty, UnaryOp};
+use gradus_ir::{BinaryOp, Dim, Graph, NodeId, Op, Origin, ReduceOp, Shape, Ty, UnaryOp};
 
 pub struct Var {
     pub name: String,
@@ -63,8 +63,28 @@ fn expr(g: &mut Graph, vars: &[Var], ids: &[NodeId], words: &[&str], at: &mut us
     if let Some(u) = UnaryOp::from_name(head) {
         return plain(Op::Unary(u), &k);
     }
-    if let Some(b) = BinaryOp::from_name(head) {
+    if let Some(b) = BinaryOp::from_name(head).filter(|_| k.len() == 2) {
         return plain(Op::Binary(b), &k);
+    }
+    // A shape written behind the name: `fill5`, `as2,3`.
+    let cut = head.find(|c: char| c.is_ascii_digit()).unwrap_or(head.len());
+    let sizes: Vec<usize> = head[cut..].split(',').filter_map(|n| n.parse().ok()).collect();
+    let shape = Shape::of(&sizes);
+    let mut b = Build::new(g, Origin::default());
+    let made = match &head[..cut] {
+        "fill" => Some(b.broadcast(k[0], &shape)),
+        "as" => Some(b.graph.add_plain(Op::Reshape(shape), &k, Origin::default())),
+        "head" => Some(b.slice(k[0], 0, Dim::Known(0), Dim::Known(sizes[0] as i64))),
+        "iota" => Some(b.op(Op::Iota(Dim::Known(sizes[0] as i64)), &[])),
+        draw @ ("normal" | "uniform") => {
+            let seed = b.int(7).unwrap();
+            let key = b.op(Op::Key, &[seed]).unwrap();
+            Some(b.op(if draw == "normal" { Op::Normal(shape) } else { Op::Uniform(shape) }, &[key]))
+        }
+        _ => None,
+    };
+    if let Some(made) = made {
+        return made.unwrap();
     }
     let rank = g.shape(k[0]).rank();
     let all: Vec<usize> = (0..rank).collect();
@@ -91,8 +111,18 @@ fn expr(g: &mut Graph, vars: &[Var], ids: &[NodeId], words: &[&str], at: &mut us
         "select" => b.select(k[0], k[1], k[2]),
         "lse1" => b.reduce(ReduceOp::LogSumExp, k[0], &[1]),
         "col" => b.expand(k[0], 1),
-        "fill3" => b.broadcast(k[0], &Shape::of(&[3])),
-        "fill5" => b.broadcast(k[0], &Shape::of(&[5])),
+        "sum2" => b.reduce(ReduceOp::Sum, k[0], &[2]),
+        "join" => b.op(Op::Concat { axis: 0 }, &k),
+        "reverse" => b.op(Op::Reverse { axis: 0 }, &k),
+        "sort" => b.op(Op::Sort { axis: 0, descending: false }, &k),
+        "pad" => b.op(Op::Pad { axis: 0, before: Dim::Known(1), after: Dim::Known(2) }, &k),
+        "argmax1" => b.op(Op::ArgReduce { max: true, axis: 1 }, &k),
+        "take" => b.take(k[0], k[1], 0),
+        "solve'" => b.op(Op::Solve { transposed: true }, &k),
+        "lsolve" => b.op(Op::TriangularSolve { lower: true, transposed: false }, &k),
+        "usolve" => b.op(Op::TriangularSolve { lower: false, transposed: false }, &k),
+        "cholesky" => b.op(Op::Cholesky, &k),
+        "det" => b.op(Op::Det, &k),
         "diag" => b.op(Op::DiagMatrix, &k),
         "solve" => b.op(Op::Solve { transposed: false }, &k),
         "q" => {

@@ -76,6 +76,8 @@ fn close(g: &Graph, ins: &[Array], rule: &Rule, round: usize) {
         _ if rule.class == Class::Conditioning && round >= 40 => return,
         _ if stable && round >= 40 => f64::INFINITY,
         _ if stable || rule.class == Class::Conditioning => 1e-13,
+        // Matrices of the cases have condition numbers up to thousands.
+        _ if rule.family == Family::Factor => 1e-12,
         0..20 => 4e-15,
         _ => 1e-12,
     };
@@ -145,6 +147,16 @@ fn reduce() {
 #[test]
 fn matrix() {
     crate::rules::matrix::RULES.iter().for_each(check_rewrite);
+}
+
+#[test]
+fn spread() {
+    crate::rules::spread::RULES.iter().for_each(check_rewrite);
+}
+
+#[test]
+fn factor() {
+    crate::rules::factor::RULES.iter().for_each(check_rewrite);
 }
 
 #[test]

@@ -246,7 +246,10 @@ fn check(seed: u64, cases: &[Case], counts: &mut BTreeMap<&'static str, u64>, sk
 fn rules_together_agree() {
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
     let (programs, first) = (number("GRADUS_SAMPLE").unwrap_or(PROGRAMS), number("GRADUS_SAMPLE_SEED").unwrap_or(0));
-    let cases: Vec<Case> = all().iter().flat_map(|r| r.cases.iter().chain(r.refused)).copied().collect();
+    // What must not become a goal may fault as the goal.
+    let start_only = |c: &Case| Case { goal: c.start, ..*c };
+    let cases: Vec<Case> =
+        all().iter().flat_map(|r| r.cases.iter().copied().chain(r.refused.iter().map(start_only))).collect();
     let (mut counts, mut skipped, mut complaints) = (BTreeMap::new(), 0, Vec::new());
     for seed in first..first + programs {
         if let Err(e) = check(seed, &cases, &mut counts, &mut skipped) {

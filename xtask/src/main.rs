@@ -16,6 +16,7 @@ const HELP: &str = "cargo x COMMAND
   pages    list the pages of crates/gradus/explain in its pages.in
   update   rewrite golden files, snapshots and transcripts (then read the difference)
   check    what continuous integration runs
+  nightly  a hundred thousand random programs through all rewrite rules (minutes)
   bench    time the scripts of benches/ (`bench TEXT`: those with TEXT in their name), also beside hand-written programs
   bench-data  write the data that those scripts read
   peer W … one of them in the words of other programs that are measured beside this one
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         Some("bench-data") => bench::write_data(),
         Some("peer") => bench::peer(&args[1..]),
         Some("ops") => ops(),
+        Some("nightly") => cargo(
+            &["test", "--release", "-p", "gradus-rewrite", "rules_together_agree", "--", "--nocapture"],
+            &[("GRADUS_SAMPLE", "100000")],
+        ),
         Some("check") => cargo(&["test", "--release", "--workspace"], &[]),
         _ => {
             println!("{HELP}");

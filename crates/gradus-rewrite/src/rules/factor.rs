@@ -5,7 +5,7 @@ use super::matrix::{is_diagonal, product};
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
-use gradus_ir::{Dim, Op, ReduceOp, Shape};
+use gradus_ir::{BinaryOp, Dim, Op, ReduceOp, Shape, UnaryOp};
 
 /// How deep a matrix is taken apart to see what it is.
 const DEPTH: usize = 4;
@@ -51,36 +51,57 @@ fn rows(v: &dyn View, d: Id, rank: usize) -> Term {
     if rank == 1 { at(d) } else { node(Op::Reshape(Shape::new([n, Dim::Known(1)])), vec![at(d)]) }
 }
 
+/// A singular system is infinite everywhere, which a division by its one zero would not be.
 fn diagonal(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let Some((_, a, b)) = system(v, op, kids) else { return nothing() };
-    is_diagonal(v, a).map(|d| prod(vec![(at(b), 1), (rows(v, d, rank(v, b)), -1)])).into_iter().collect()
+    let Some(d) = is_diagonal(v, a) else { return nothing() };
+    let divided = prod(vec![(at(b), 1), (rows(v, d, rank(v, b)), -1)]);
+    if v.fact(d).values.nonzero() {
+        return vec![divided];
+    }
+    let least = node(Op::Reduce(ReduceOp::Min, vec![0]), vec![super::un(UnaryOp::Abs, at(d))]);
+    let singular = node(Op::Binary(BinaryOp::Eq), vec![least, Term::Real(0.0)]);
+    vec![node(Op::Select, vec![singular, Term::Real(f64::INFINITY), divided])]
 }
 
-/// Zero above (`Some(true)`) or below the diagonal by its form.
-fn triangular(v: &dyn View, id: Id, depth: usize) -> Option<bool> {
+/// What the form of a matrix tells.
+#[derive(Clone, Copy, PartialEq)]
+struct Triangle {
+    lower: bool,
+    /// No pivot is zero: it is positive or not a number.
+    regular: bool,
+}
+
+fn triangular(v: &dyn View, id: Id, depth: usize) -> Option<Triangle> {
     if depth == 0 || rank(v, id) != 2 {
         return None;
     }
-    let both = |kids: &[Id]| {
-        let first = triangular(v, *kids.first()?, depth - 1)?;
-        kids.iter().all(|k| triangular(v, *k, depth - 1) == Some(first)).then_some(first)
+    let all = |kids: &[Id]| -> Option<Triangle> {
+        let parts: Vec<Triangle> = kids.iter().map(|k| triangular(v, *k, depth - 1)).collect::<Option<_>>()?;
+        let lower = parts.first()?.lower;
+        parts.iter().all(|t| t.lower == lower).then(|| Triangle { lower, regular: parts.iter().all(|t| t.regular) })
     };
     first(v, id, |op, kids| match (op, op.ir(), kids) {
-        (_, Some(Op::Cholesky), _) => Some(true),
-        (_, Some(Op::Get(1)), [q]) => {
-            first(v, *q, |op, _| matches!(op.ir(), Some(Op::Qr)).then_some(())).map(|()| false)
+        (_, Some(Op::Cholesky), _) => Some(Triangle { lower: true, regular: true }),
+        (_, Some(Op::Get(1)), [q]) => first(v, *q, |op, _| matches!(op.ir(), Some(Op::Qr)).then_some(()))
+            .map(|()| Triangle { lower: false, regular: false }),
+        (_, Some(Op::Transpose(p)), [x]) if p.as_slice() == [1, 0] => {
+            triangular(v, *x, depth - 1).map(|t| Triangle { lower: !t.lower, ..t })
         }
-        (_, Some(Op::Transpose(p)), [x]) if p.as_slice() == [1, 0] => triangular(v, *x, depth - 1).map(|l| !l),
-        (_, Some(Op::MatMul), [_, _]) => both(kids),
-        (Sop::Lin { constant, .. }, _, _) if constant.get() == 0.0 => both(kids),
+        // Small pivots multiply to zero.
+        (_, Some(Op::MatMul), [_, _]) => all(kids).map(|t| Triangle { regular: false, ..t }),
+        (Sop::Lin { coeffs, constant }, _, _) if constant.get() == 0.0 => {
+            let up = coeffs.iter().all(|c| c.get() >= 1.0);
+            all(kids).map(|t| Triangle { regular: t.regular && up, ..t })
+        }
         _ => None,
     })
 }
 
 fn substitution(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let Some((transposed, a, b)) = system(v, op, kids) else { return nothing() };
-    let found = triangular(v, a, DEPTH);
-    found.map(|lower| node(Op::TriangularSolve { lower, transposed }, vec![at(a), at(b)])).into_iter().collect()
+    let found = triangular(v, a, DEPTH).filter(|t| t.regular);
+    found.map(|t| node(Op::TriangularSolve { lower: t.lower, transposed }, vec![at(a), at(b)])).into_iter().collect()
 }
 
 fn determinant(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
@@ -99,7 +120,7 @@ fn root_of_diagonal(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let (Some(Op::Cholesky), [a]) = (op.ir(), kids) else { return nothing() };
     is_diagonal(v, *a)
         .filter(|d| v.fact(*d).values.positive())
-        .map(|d| node(Op::DiagMatrix, vec![super::un(gradus_ir::UnaryOp::Sqrt, at(d))]))
+        .map(|d| node(Op::DiagMatrix, vec![super::un(UnaryOp::Sqrt, at(d))]))
         .into_iter()
         .collect()
 }
@@ -204,12 +225,14 @@ pub const RULES: &[Rule] = &[
         ["a:4,3 x:3": "(matmul x (solve (add (matmul (t a) a) (diag (fill3 0.5))) (diag (fill3 1))))" => "(solve' (add (matmul (t a) a) (diag (fill3 0.5))) x)",
          "a:4,3 b:3,3 x:3": "(matmul x (solve (add (matmul (t a) a) (diag (fill3 0.5))) b))" => "(matmul (solve' (add (matmul (t a) a) (diag (fill3 0.5))) x) b)"], []),
     rule!("factor/diagonal", Real, Factor, [Solve], diagonal, "a diagonal system is a division",
-        ["d:4 b:4": "(solve (diag d) b)" => "(div b d)", "d:4 b:4,3": "(solve (diag d) b)" => "(div b (col d))"],
+        ["d:4 b:4": "(solve (diag d) b)" => "(select (eq (min0 (abs d)) 0) inf (div b d))",
+         "d:4 b:4,3": "(solve (diag d) b)" => "(select (eq (min0 (abs d)) 0) inf (div b (col d)))",
+         "b:5": "(solve (diag (fill5 4)) b)" => "(div b 4)"],
         ["a:3,3 b:3": "(solve a b)" => "(div b (diagonal a))"]),
     rule!("factor/triangular", Real, Factor, [Solve], substitution, "a triangular system needs no elimination",
         ["a:4,3 b:3": "(solve (cholesky (add (matmul (t a) a) (diag (fill3 0.5)))) b)" => "(lsolve (cholesky (add (matmul (t a) a) (diag (fill3 0.5)))) b)",
          "a:4,3 b:3": "(solve (t (cholesky (add (matmul (t a) a) (diag (fill3 0.5))))) b)" => "(usolve (t (cholesky (add (matmul (t a) a) (diag (fill3 0.5))))) b)"],
-        ["a:3,3 b:3": "(solve a b)" => "(lsolve a b)"]),
+        ["a:3,3 b:3": "(solve a b)" => "(lsolve a b)", "a:3,3 b:3": "(solve (r a) b)" => "(usolve (r a) b)"]),
     rule!("factor/determinant", Real, Factor, [Det], determinant, "the determinant of a triangular matrix is the product of its diagonal",
         ["d:4": "(det (diag d))" => "(prod d)",
          "a:4,3": "(det (cholesky (add (matmul (t a) a) (diag (fill3 0.5)))))" => "(prod (diagonal (cholesky (add (matmul (t a) a) (diag (fill3 0.5))))))"],

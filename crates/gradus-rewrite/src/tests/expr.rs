@@ -129,6 +129,10 @@ fn expr(g: &mut Graph, vars: &[Var], ids: &[NodeId], words: &[&str], at: &mut us
             let qr = b.op(Op::Qr, &k).unwrap();
             b.get(qr, 0)
         }
+        "r" => {
+            let qr = b.op(Op::Qr, &k).unwrap();
+            b.get(qr, 1)
+        }
         // With the triangular factor of the first operand.
         "rsolve" => {
             let qr = b.op(Op::Qr, &k[..1]).unwrap();

@@ -136,6 +136,10 @@ fn log_of_product(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     if let [(x, e)] = f.as_slice()
         && *e != 1
     {
+        // 1 / -inf is zero, of which the log is not that of -inf.
+        if *e < 0 && e % 2 != 0 && !v.fact(*x).values.nonneg() {
+            return Vec::new();
+        }
         let x = if e % 2 == 0 { un(UnaryOp::Abs, at(*x)) } else { at(*x) };
         return vec![lin(vec![(f64::from(*e), un(UnaryOp::Log, x))], scale.ln())];
     }
@@ -161,8 +165,8 @@ fn log_power(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let found = first(v, s, |op, kids| match (op.ir(), kids) {
         (Some(Op::Binary(BinaryOp::Pow)), [x, p]) => {
             let c = v.fact(*p).constant?.get();
-            // A negative number has a real power only where the exponent is whole, and an even one makes it positive.
-            let safe = c.fract() != 0.0 || c.abs() % 2.0 == 1.0 || v.fact(*x).values.nonneg();
+            // An even power makes a negative number positive, and any but an odd one minus infinity.
+            let safe = c > 0.0 && c % 2.0 == 1.0 || v.fact(*x).values.nonneg();
             (c.is_finite() && c != 0.0 && safe).then_some((*x, c))
         }
         _ => None,
@@ -327,12 +331,12 @@ pub const RULES: &[Rule] = &[
          "x:4,3": "(log (div (exp x) (col (sum1 (exp x)))))" => "(sub x (col (lse1 x)))",
          "x:5 y:5": "(log (mul y (exp x)))" => "(add x (log y))",
          "x:5": "(log (square x))" => "(mul 2 (log (abs x)))",
-         "x:5": "(log (recip x))" => "(neg (log x))",
+         "x:5": "(log (recip (abs x)))" => "(neg (log (abs x)))",
          "x:5": "(log (mul 2 (sqrt x)))" => "(add (mul 0.5 (log x)) 0.6931471805599453)"],
         ["x:5 y:5": "(log (mul x y))" => "(add (log x) (log y))"]),
     rule!("stable/log-power", directed Real, Stable, [Unary(U::Log)], log_power, "a power overflows where its log is an ordinary number",
-        ["x:5": "(log (pow x 2.5))" => "(mul 2.5 (log x))", "x:5": "(log (pow (exp x) 10))" => "(mul 10 (log (exp x)))"],
-        ["x:5": "(log (pow x 10))" => "(mul 10 (log x))", "x:5 p:": "(log (pow x p))" => "(mul p (log x))"]),
+        ["x:5": "(log (pow (square x) 2.5))" => "(mul 2.5 (log (square x)))", "x:5": "(log (pow x 9))" => "(mul 9 (log x))", "x:5": "(log (pow (exp x) 10))" => "(mul 10 (log (exp x)))"],
+        ["x:5": "(log (pow x 10))" => "(mul 10 (log x))", "x:5": "(log (pow x 2.5))" => "(mul 2.5 (log x))", "x:5 p:": "(log (pow x p))" => "(mul p (log x))"]),
     rule!("stable/log-of-reduced-product", directed Real, Stable, [Unary(U::Log)], log_of_reduced_product, "a product of many numbers overflows where the sum of their logs does not",
         ["x:5": "(log (prod (exp x)))" => "(sum (log (exp x)))", "x:4,3": "(log (prod1 (exp x)))" => "(sum1 (log (exp x)))"],
         ["x:5": "(log (prod x))" => "(sum (log x))"]),

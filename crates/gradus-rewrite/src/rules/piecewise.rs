@@ -423,7 +423,7 @@ pub const RULES: &[Rule] = &[
         ["x:5 l: h:": "(min (max (min (max x l) h) l) h)" => "(min (max x l) h)",
          "x:5 l: h:": "(max (min (max (min x h) l) h) l)" => "(max (min x h) l)"],
         ["x:5 l: h: k:": "(min (max (min (max x l) h) k) h)" => "(min (max x l) h)"]),
-    rule!("piecewise/abs", Exact, Piecewise, [Binary(B::Max), Binary(B::Min)], abs, "the larger of a number and its negative is its size",
+    rule!("piecewise/abs", Real, Piecewise, [Binary(B::Max), Binary(B::Min)], abs, "the larger of a number and its negative is its size",
         ["x:5": "(max x (neg x))" => "(abs x)", "x:5": "(min x (neg x))" => "(neg (abs x))", "x:5 y:5": "(max (sub x y) (sub y x))" => "(abs (sub x y))"],
         ["x:5": "(max x (mul -2 x))" => "(abs x)"]),
     rule!("piecewise/parts", Real, Piecewise, [Sum], parts, "the positive and the negative part make the number, or its size",

@@ -75,6 +75,9 @@ pub struct SessionArgs {
     /// Keep rewritten graphs in this folder, for the next process
     #[arg(long, value_name = "DIR")]
     pub plan_cache: Option<PathBuf>,
+    /// Which loops run as native code; results are the same bits
+    #[arg(long, value_enum, default_value_t = Native::Auto, value_name = "WHEN", hide = true)]
+    pub native: Native,
     /// Where graphs run; this release has `cpu`
     #[arg(long, default_value = "cpu", value_parser = backend)]
     pub backend: String,
@@ -215,6 +218,15 @@ pub enum Rewrites {
     Strict,
     /// Also rules that are equal over the reals
     Default,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Native {
+    /// Every loop that can
+    On,
+    Off,
+    /// Those that run long enough to pay for compiling them
+    Auto,
 }
 
 fn binding(text: &str) -> Result<(String, String), String> {

@@ -1,10 +1,10 @@
 //! What the commands share: sessions from arguments, diagnostics, JSON, timings, Ctrl-C.
 
-use crate::args::{Rewrites, SessionArgs};
+use crate::args::{Native, Rewrites, SessionArgs};
 use crate::machine;
 use crate::units::si;
 use gradus::report::{self, Style};
-use gradus::{CancelToken, Diagnostic, FileId, Level, Limits, Machine, Outcome, Precision, Session, Sources, Stage, Timings};
+use gradus::{CancelToken, Diagnostic, FileId, Level, Limits, Machine, NativeCode, Outcome, Precision, Session, Sources, Stage, Timings};
 use signal_hook::consts::SIGINT;
 use std::io::Write;
 use std::path::Path;
@@ -23,6 +23,11 @@ pub fn session(args: &SessionArgs) -> Option<Session> {
     if let Some(n) = args.threads {
         builder = builder.threads(n);
     }
+    builder = builder.native(match args.native {
+        Native::On => NativeCode::On,
+        Native::Off => NativeCode::Off,
+        Native::Auto => NativeCode::Auto,
+    });
     for (name, value) in &args.set {
         builder = builder.set(name, value);
     }

@@ -91,6 +91,11 @@ fn script_tests(folders: &[&str], level: gradus::Level) -> Vec<String> {
 }
 
 #[test]
+fn native_code_changes_no_bit() {
+    settle(&golden::same_in_every_tier());
+}
+
+#[test]
 fn crates_keep_their_layers() {
     settle(&tidy::layers());
 }

@@ -6,6 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+/// Which loops run as native code. Results are the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NativeCode {
+    /// Those where it pays for the time to compile it.
+    #[default]
+    Auto,
+    /// Every loop that can.
+    On,
+    Off,
+}
+
 /// Limits of a run. The default has none.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
@@ -22,6 +33,7 @@ pub struct Control {
     /// Look at every instruction's results: see [`Fault::NonFinite`]. Needs a plan made with
     /// `gradus_plan::Options::TRACE`, whose instructions are single ops.
     pub trap_nonfinite: bool,
+    pub native: NativeCode,
 }
 
 impl Control {

@@ -4,6 +4,7 @@ use crate::arena::Arena;
 use crate::control::{Control, Fault};
 use crate::fused::Source;
 use crate::linalg::Workspace;
+use crate::native::Tier;
 use crate::real::Real;
 use crate::reduce::Acc;
 use crate::simd::Kernels;
@@ -36,6 +37,7 @@ struct Typed<T: Real> {
     /// One for each thread of the pool, once a run has had one.
     crew: Vec<Worker<T>>,
     kernels: Kernels<T>,
+    native: Tier,
 }
 
 // Addresses are only used during a run, which has its inputs and the executor borrowed.
@@ -86,7 +88,7 @@ impl Executor {
 
     /// Bytes that runs of the plan hold besides their inputs and outputs: arena, literals, registers, the workspace of
     /// factorizations and the executor's own lists; at single precision also the converted inputs and literals. Known before
-    /// any run, and the same for each on one thread. The library of matrix products has buffers besides, as large as the caches, made once
+    /// any run, and the same for each on one thread. Native code comes besides. The library of matrix products has buffers, too, as large as the caches, made once
     /// in every thread that uses it.
     pub fn bytes(&self) -> usize {
         self.bytes_with(1)
@@ -159,7 +161,7 @@ fn bytes<T: Real>(plan: &Plan, threads: usize) -> usize {
     // The memory of one worker is in the plan's own statement.
     let local = crew.saturating_mul(plan.local_len()).saturating_mul(size_of::<T>());
     let workers = Sizes::of(plan).bytes::<T>(plan).saturating_mul(1 + crew).saturating_add(local);
-    data_bytes::<T>(plan).saturating_add(workers).saturating_add(converted + size_of::<Typed<T>>() + crew * size_of::<Worker<T>>())
+    data_bytes::<T>(plan).saturating_add(workers + Tier::bytes(plan)).saturating_add(converted + size_of::<Typed<T>>() + crew * size_of::<Worker<T>>())
 }
 
 /// The memory of the plan, allocated where it is not there yet; with a crew of so many workers.
@@ -191,6 +193,7 @@ fn ready<'a, T: Real>(
             worker: Worker::new(plan, &Sizes::of(plan)).ok_or_else(none)?,
             crew: Vec::new(),
             kernels: Kernels::detect(),
+            native: Tier::default(),
         }));
     }
     let Some(m) = m.as_deref_mut() else { return Err(Fault::Internal("no memory was allocated".into())) };
@@ -213,6 +216,7 @@ impl<T: Real> Typed<T> {
         started: Instant,
         pool: Option<&ThreadPool>,
     ) -> Result<Vec<Array>, Fault> {
+        self.native.prepare(plan, control);
         let w = &mut self.worker;
         w.counters.fill(0);
         w.loops.clear();
@@ -228,7 +232,7 @@ impl<T: Real> Typed<T> {
             w.steps.fill(0);
         }
         let crew = pool.is_some().then_some(self.crew.as_mut_ptr());
-        let mut machine = Machine::new(w, &self.given, self.kernels, crew, control, started);
+        let mut machine = Machine::new(w, &self.given, self.kernels, crew, (plan, &self.native), control, started);
         // SAFETY: the plan comes from the planner: its places lie in the arena (allocated for its length), in inputs (whose
         // shapes were checked), in literals or in the memory of a worker.
         match pool {
@@ -243,7 +247,7 @@ impl<T: Real> Typed<T> {
         if let Some(f) = machine.infinity.take() {
             return Err(f);
         }
-        let machine = Machine::new(&mut self.worker, &self.given, self.kernels, None, control, started);
+        let machine = Machine::new(&mut self.worker, &self.given, self.kernels, None, (plan, &self.native), control, started);
         let mut out = Vec::with_capacity(plan.outputs().len());
         for o in plan.outputs() {
             let count: usize = o.dims.iter().product();
@@ -295,7 +299,7 @@ impl<T: Real> Typed<T> {
 
 /// A run under way.
 pub(crate) struct Machine<'a, T: Real> {
-    bases: &'a [Base<T>],
+    pub bases: &'a [Base<T>],
     given: &'a [*const f64],
     pub counters: &'a mut Vec<usize>,
     /// Registers of `BLOCK` elements.
@@ -311,7 +315,9 @@ pub(crate) struct Machine<'a, T: Real> {
     pub kernels: Kernels<T>,
     /// A worker for each thread of the pool that this run is in; none where everything runs here.
     crew: Option<*mut Worker<T>>,
-    control: &'a Control,
+    pub plan: &'a Plan,
+    pub native: &'a Tier,
+    pub control: &'a Control,
     pub started: Instant,
     /// The first infinity of a search for numbers that are not finite.
     pub infinity: Option<Fault>,
@@ -337,6 +343,7 @@ impl<'a, T: Real> Machine<'a, T> {
         given: &'a [*const f64],
         kernels: Kernels<T>,
         crew: Option<*mut Worker<T>>,
+        (plan, native): (&'a Plan, &'a Tier),
         control: &'a Control,
         started: Instant,
     ) -> Machine<'a, T> {
@@ -353,6 +360,8 @@ impl<'a, T: Real> Machine<'a, T> {
             workspace: &mut w.workspace,
             kernels,
             crew,
+            plan,
+            native,
             control,
             started,
             infinity: None,
@@ -372,7 +381,7 @@ impl<'a, T: Real> Machine<'a, T> {
         w.bases.clear();
         w.bases.extend_from_slice(&self.bases[..self.bases.len() - 1]);
         w.bases.push(Base(w.local.as_ptr()));
-        f(&mut Machine::new(w, self.given, self.kernels, None, self.control, self.started))
+        f(&mut Machine::new(w, self.given, self.kernels, None, (self.plan, self.native), self.control, self.started))
     }
 
     /// A full reduction of the sweep at hand begins.
@@ -446,7 +455,7 @@ impl<'a, T: Real> Machine<'a, T> {
         Ok(())
     }
 
-    unsafe fn instr(&mut self, i: &Instr) -> Result<(), Fault> {
+    pub unsafe fn instr(&mut self, i: &Instr) -> Result<(), Fault> {
         // SAFETY: the caller's.
         unsafe {
             match &i.kind {
@@ -501,7 +510,15 @@ impl<'a, T: Real> Machine<'a, T> {
         unsafe {
             self.loops.push(l.step);
             let mut done = 0;
+            let mut switch = self.native.switch(l.step);
             while done < l.bound {
+                if done >= switch {
+                    if let Some(end) = self.native_steps(l, done)? {
+                        done = end;
+                        break;
+                    }
+                    switch = usize::MAX;
+                }
                 self.control.check(done % l.check_every as usize == 0)?;
                 self.counters[l.step as usize] = done;
                 self.counters[l.parity as usize] = done & 1;
@@ -525,6 +542,7 @@ impl<'a, T: Real> Machine<'a, T> {
                 }
                 done += 1;
             }
+            self.native.ran(l.step, done);
             self.loops.pop();
             self.steps[l.step as usize] += done as u64;
             self.counters[l.step as usize] = 0;

@@ -16,6 +16,7 @@ mod index;
 mod kernels;
 mod linalg;
 mod matmul;
+mod native;
 mod order;
 pub mod probe;
 pub mod philox;
@@ -29,6 +30,7 @@ pub mod special;
 pub mod transcendental;
 mod trap;
 
-pub use control::{Control, Fault};
+pub use control::{Control, Fault, NativeCode};
 pub use executor::Executor;
+pub use native::tiers;
 pub use threads::Threads;

@@ -1,7 +1,7 @@
 //! Random well-shaped graphs: plan and run give what the reference interpreter gives, fused or not, again and again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use gradus_cpu::{Control, Executor};
+use gradus_cpu::{Control, Executor, NativeCode};
 use gradus_ir::testing::{Options, random_case};
 use gradus_ir::{Array, reference};
 use gradus_plan::{Options as PlanOptions, plan_with};
@@ -29,6 +29,12 @@ fn check(seed: u64, options: &Options) {
         let first = exec.run(&case.inputs, &Control::default()).unwrap();
         let second = exec.run(&case.inputs, &Control::default()).unwrap();
         assert_eq!(format!("{first:?}"), format!("{second:?}"), "seed {seed}: a second run differs");
+        let native = Control { native: NativeCode::On, ..Control::default() };
+        let mut exec_native = Executor::new(plan.clone());
+        for again in 0..2 {
+            let found = exec_native.run(&case.inputs, &native).unwrap();
+            assert_eq!(format!("{first:?}"), format!("{found:?}"), "seed {seed}: native code differs, run {again}");
+        }
         if plan_options == PlanOptions::TRACE {
             // Nothing here is infinite or NaN, so the search finds nothing and changes nothing.
             let control = Control { trap_nonfinite: true, ..Control::default() };

@@ -177,6 +177,39 @@ pub fn same_at_every_level() -> Vec<String> {
     complaints
 }
 
+/// What every golden program and example prints and solves has the same bits with native code for every loop and for none.
+pub fn same_in_every_tier() -> Vec<String> {
+    let mut programs = Vec::new();
+    for path in files(&root().join("tests/golden"), ".md") {
+        let Ok(document) = std::fs::read_to_string(&path) else { continue };
+        let all = blocks(&document);
+        let attached: Vec<&Block> = all.iter().filter(|b| b.attribute("file").is_some() || b.attribute("copy").is_some()).collect();
+        let Some(source) = all.iter().find(|b| b.heading == "SOURCE" && b.language == "opt") else { continue };
+        match scratch::folder(&attached) {
+            Ok(dir) => programs.push((shown(&path), source.text.clone(), dir.path().to_path_buf(), Some(dir))),
+            Err(e) => return vec![format!("no scratch folder: {e}")],
+        }
+    }
+    for path in files(&root().join("examples"), ".opt") {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        programs.push((shown(&path), text, root().join("examples"), None));
+    }
+    let mut complaints = Vec::new();
+    for (name, text, folder, _kept) in &programs {
+        let run = |native| {
+            let mut session = Session::builder().native(native).build();
+            let script = session.text_in("program.opt", text, folder);
+            let outcome = session.run(script, &mut gradus::Silent);
+            format!("{:?}\n{:#?}\n{:#?}", outcome.status, outcome.values, outcome.solves)
+        };
+        let (off, on) = (run(gradus::NativeCode::Off), run(gradus::NativeCode::On));
+        if let Some((a, b)) = off.lines().zip(on.lines()).find(|(a, b)| a != b) {
+            complaints.push(format!("{name}: native code gives `{}`, the interpreter `{}`", b.trim(), a.trim()));
+        }
+    }
+    complaints
+}
+
 fn printed(source: &Block, attached: &[&Block], level: gradus::Level) -> Result<String, String> {
     let dir = scratch::folder(attached).map_err(|e| format!("no scratch folder: {e}"))?;
     let mut session = Session::builder().rewrites(level).build();

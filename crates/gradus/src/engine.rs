@@ -112,7 +112,7 @@ impl CpuEngine {
                 e => Fault::Internal(e.to_string()),
             })?;
         if wanted.plan {
-            self.texts.push(("plan", plan.to_string()));
+            self.texts.push(("plan", format!("{plan}{}", gradus_cpu::tiers(&plan))));
         }
         self.timings.planned += 1;
         self.timings.loaded += usize::from(loaded);

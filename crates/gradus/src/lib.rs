@@ -24,6 +24,7 @@ pub mod stdlib;
 mod timings;
 
 pub use emit::{Emit, Printer, Silent};
+pub use gradus_cpu::NativeCode;
 pub use gradus_eval::Output;
 pub use gradus_eval::host::Event;
 pub use gradus_ir::{Array, DType, Precision};

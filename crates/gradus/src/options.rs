@@ -1,6 +1,7 @@
 //! What a session is told before it runs anything.
 
 use crate::rewriting::Level;
+use gradus_cpu::NativeCode;
 use gradus_ir::{Array, Precision};
 use gradus_rewrite::Machine;
 use std::num::NonZeroUsize;
@@ -65,5 +66,7 @@ pub struct Options {
     pub plan_cache: Option<PathBuf>,
     /// Threads that large operations may use: all cores, unless said otherwise. No result depends on it.
     pub threads: Option<NonZeroUsize>,
+    /// Which loops run as native code.
+    pub native: NativeCode,
     pub cancel: CancelToken,
 }

@@ -9,7 +9,7 @@ use crate::outcome::{Outcome, Status};
 use crate::pipeline::{self, Command};
 use crate::rewriting::Level;
 use crate::sources::Sources;
-use gradus_cpu::{Control, Threads};
+use gradus_cpu::{Control, NativeCode, Threads};
 use gradus_ir::{Array, Precision};
 use gradus_rewrite::Machine;
 use gradus_syntax::{Diagnostic, FileId};
@@ -91,6 +91,12 @@ impl Builder {
         self
     }
 
+    /// Which loops run as native code; results are the same bits.
+    pub fn native(mut self, native: NativeCode) -> Self {
+        self.options.native = native;
+        self
+    }
+
     /// Bounds on what each command may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
@@ -116,6 +122,7 @@ impl Builder {
             threads: Some(Arc::new(threads)),
             cancel: Some(self.options.cancel.0.clone()),
             memory_limit: self.options.limits.memory,
+            native: self.options.native,
             ..Control::default()
         };
         let mut engine = CpuEngine::new(self.options.rewrites, self.options.precision, self.options.machine, control);

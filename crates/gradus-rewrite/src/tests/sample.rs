@@ -211,17 +211,12 @@ fn check(seed: u64, cases: &[Case], counts: &mut BTreeMap<&'static str, u64>, sk
             *counts.entry(f.rule).or_default() += 1;
         }
         let fail = |what: String| Err(format!("{level:?}: {what}\n{g}\n{new}\n{report}"));
-        if level == Level::Strict {
-            for (x, y) in old.iter().zip(&got).flat_map(|(a, b)| a.data.iter().zip(b.data.iter())) {
-                if !(x == y || x.is_nan() && y.is_nan()) {
-                    return fail(format!("{x} became {y}"));
-                }
-            }
-            continue;
-        }
         let tol = if report.fired.iter().any(|f| f.class == Class::Conditioning) { 1e-6 } else { 1e-9 };
         let pairs = || old.iter().zip(&got).flat_map(|(a, b)| a.data.iter().copied().zip(b.data.iter().copied()));
-        let apart = |x: f64, y: f64, more: f64| x.is_finite() && !((x - y).abs() <= tol * x.abs().max(1.0) + more);
+        let strict = level == Level::Strict;
+        let apart = |x: f64, y: f64, more: f64| {
+            if strict { !(x == y || x.is_nan() && y.is_nan()) } else { x.is_finite() && !((x - y).abs() <= tol * x.abs().max(1.0) + more) }
+        };
         if !pairs().any(|(x, y)| apart(x, y, 0.0)) {
             continue;
         }
@@ -234,7 +229,9 @@ fn check(seed: u64, cases: &[Case], counts: &mut BTreeMap<&'static str, u64>, sk
                 *s = s.max(if y.is_finite() { (x - y).abs() } else { f64::INFINITY });
             }
         }
-        match pairs().zip(&spread).find(|((x, y), s)| apart(*x, *y, 100.0 * **s)) {
+        // A pole, where even the sign of a zero (which no class promises) decides everything.
+        let pole = |x: f64, s: f64| s > 1e100 || strict && (s > 1e-3 || !x.is_finite());
+        match pairs().zip(&spread).find(|((x, y), s)| !pole(*x, **s) && apart(*x, *y, 100.0 * **s)) {
             Some(((x, y), s)) => return fail(format!("{x} became {y}, which roundings move by {s:e}")),
             None => *skipped += 1,
         }

@@ -70,7 +70,7 @@ macro_rules! binary_table {
             BinaryOp::Max => $go!(special::max),
             BinaryOp::Min => $go!(special::min),
             BinaryOp::Atan2 => $go!(|x: T, y: T| x.atan2(y)),
-            BinaryOp::Hypot => $go!(|x: T, y: T| x.hypot(y)),
+            BinaryOp::Hypot => $go!(T::hypot),
             BinaryOp::Lt => $go!(|x: T, y: T| truth(x < y)),
             BinaryOp::Le => $go!(|x: T, y: T| truth(x <= y)),
             BinaryOp::Gt => $go!(|x: T, y: T| truth(x > y)),
@@ -83,38 +83,45 @@ macro_rules! binary_table {
     };
 }
 
-#[inline(always)]
-fn map1<T: Real>(out: &mut [T], a: Arg<'_, T>, f: impl Fn(T) -> T) {
-    match a {
-        Arg::Slice(a) => {
-            for (o, x) in out.iter_mut().zip(a) {
-                *o = f(*x);
+// Macros, not functions that take a function: what is handed over by name is called through a shim, which for long bodies is
+// compiled apart, for the baseline machine.
+
+/// `out = f(a)` over a block.
+macro_rules! map1 {
+    ($out:ident, $a:ident, $f:expr) => {
+        match $a {
+            Arg::Slice(a) => {
+                for (o, x) in $out.iter_mut().zip(a) {
+                    *o = $f(*x);
+                }
             }
+            Arg::Splat(x) => $out.fill($f(x)),
         }
-        Arg::Splat(x) => out.fill(f(x)),
-    }
+    };
 }
 
-#[inline(always)]
-fn map2<T: Real>(out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>, f: impl Fn(T, T) -> T) {
-    match (a, b) {
-        (Arg::Slice(a), Arg::Slice(b)) => {
-            for ((o, x), y) in out.iter_mut().zip(a).zip(b) {
-                *o = f(*x, *y);
+/// `out = f(a, b)` over a block.
+macro_rules! map2 {
+    ($out:ident, $a:ident, $b:ident, $f:expr) => {
+        match ($a, $b) {
+            (Arg::Slice(a), Arg::Slice(b)) => {
+                for ((o, x), y) in $out.iter_mut().zip(a).zip(b) {
+                    *o = $f(*x, *y);
+                }
             }
-        }
-        (Arg::Slice(a), Arg::Splat(y)) => {
-            for (o, x) in out.iter_mut().zip(a) {
-                *o = f(*x, y);
+            (Arg::Slice(a), Arg::Splat(y)) => {
+                for (o, x) in $out.iter_mut().zip(a) {
+                    *o = $f(*x, y);
+                }
             }
-        }
-        (Arg::Splat(x), Arg::Slice(b)) => {
-            for (o, y) in out.iter_mut().zip(b) {
-                *o = f(x, *y);
+            (Arg::Splat(x), Arg::Slice(b)) => {
+                for (o, y) in $out.iter_mut().zip(b) {
+                    *o = $f(x, *y);
+                }
             }
+            (Arg::Splat(x), Arg::Splat(y)) => $out.fill($f(x, y)),
         }
-        (Arg::Splat(x), Arg::Splat(y)) => out.fill(f(x, y)),
-    }
+    };
 }
 
 #[inline(always)]
@@ -164,21 +171,39 @@ fn select<T: Real>(c: T, x: T, y: T) -> T {
     if c != T::ZERO { x } else { y }
 }
 
+/// Lane code for all elements, then the far ones again by the full function: the same as that for each.
+macro_rules! periodic {
+    ($out:ident, $a:ident, $near:expr, $full:expr) => {{
+        map1!($out, $a, $near);
+        let far = match $a {
+            Arg::Slice(x) => x.iter().fold(false, |far, x| far | x.is_far()),
+            Arg::Splat(x) => x.is_far(),
+        };
+        if far {
+            map1!($out, $a, $full);
+        }
+    }};
+}
+
 #[inline(always)]
 fn unary<T: Real>(op: UnaryOp, out: &mut [T], a: Arg<'_, T>) {
     macro_rules! go {
         ($f:expr) => {
-            map1(out, a, $f)
+            map1!(out, a, $f)
         };
     }
-    unary_table!(op, go)
+    match op {
+        UnaryOp::Sin => periodic!(out, a, T::sin_near, T::sin),
+        UnaryOp::Cos => periodic!(out, a, T::cos_near, T::cos),
+        op => unary_table!(op, go),
+    }
 }
 
 #[inline(always)]
 fn binary<T: Real>(op: BinaryOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>) {
     macro_rules! go {
         ($f:expr) => {
-            map2(out, a, b, $f)
+            map2!(out, a, b, $f)
         };
     }
     // A whole small exponent is decided once for the block.
@@ -186,9 +211,9 @@ fn binary<T: Real>(op: BinaryOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>) {
         && let Arg::Splat(e) = b
     {
         if e == T::of(3.0) {
-            return map1(out, a, |x| x * x * x);
+            return map1!(out, a, |x: T| x * x * x);
         } else if e == T::of(2.0) {
-            return map1(out, a, |x| x * x);
+            return map1!(out, a, |x: T| x * x);
         }
     }
     binary_table!(op, go)

@@ -50,15 +50,16 @@ pub trait Real: sealed::Sealed + RealField + Copy + Default + Send + Sync + 'sta
 
     fn exp(self) -> Self;
     /// `exp` of a number up to 2; 0 where that is no normal number.
-    #[inline(always)]
-    fn exp_of_difference(self) -> Self {
-        self.exp()
-    }
+    fn exp_of_difference(self) -> Self;
     fn expm1(self) -> Self;
     fn log(self) -> Self;
     fn log1p(self) -> Self;
     fn sin(self) -> Self;
     fn cos(self) -> Self;
+    /// The same where `is_far` is false: lane code. Elsewhere it means nothing.
+    fn sin_near(self) -> Self;
+    fn cos_near(self) -> Self;
+    fn is_far(self) -> bool;
     fn tan(self) -> Self;
     fn asin(self) -> Self;
     fn acos(self) -> Self;
@@ -107,7 +108,6 @@ macro_rules! standard {
             $t::total_cmp(self, other)
         }
         standard!(unary $t: abs sqrt floor ceil round_ties_even trunc);
-        standard!(binary $t: hypot);
     };
     (unary $t:ident: $($f:ident)*) => {
         $(
@@ -127,11 +127,37 @@ macro_rules! standard {
     };
 }
 
+/// What `transcendental` has, for one number and for two.
+macro_rules! lanes {
+    ($t:ident: $($f:ident $($g:ident)::+),*) => {
+        $(
+            #[inline(always)]
+            fn $f(self) -> $t {
+                transcendental::$($g)::+(self)
+            }
+        )*
+    };
+}
+macro_rules! pairs {
+    ($t:ident: $($f:ident $g:ident),*) => {
+        $(
+            #[inline(always)]
+            fn $f(self, y: $t) -> $t {
+                transcendental::$g(self, y)
+            }
+        )*
+    };
+}
+
 impl Real for f64 {
     const PRECISION: Precision = Precision::F64;
     standard!(f64);
-    standard!(unary f64: sin cos tan asin acos atan sinh cosh);
-    standard!(binary f64: powf atan2);
+    standard!(unary f64: tan asin acos atan sinh cosh);
+    standard!(binary f64: atan2);
+    lanes!(f64: exp double::exp, exp_of_difference double::exp_of_difference, expm1 double::expm1, log double::log, log1p double::log1p, tanh double::tanh,
+        sigmoid double::sigmoid, softplus double::softplus, erf erf, sin sin, cos cos);
+    lanes!(f64: sin_near sin_near, cos_near cos_near);
+    pairs!(f64: powf pow, hypot hypot);
 
     #[inline(always)]
     fn constant(x: f64) -> f64 {
@@ -157,39 +183,8 @@ impl Real for f64 {
         self as u32
     }
     #[inline(always)]
-    fn exp_of_difference(self) -> f64 {
-        transcendental::exp_of_difference(self)
-    }
-    #[inline(always)]
-    fn exp(self) -> f64 {
-        transcendental::exp(self)
-    }
-    #[inline(always)]
-    fn expm1(self) -> f64 {
-        transcendental::expm1(self)
-    }
-    #[inline(always)]
-    fn log(self) -> f64 {
-        transcendental::log(self)
-    }
-    #[inline(always)]
-    fn log1p(self) -> f64 {
-        transcendental::log1p(self)
-    }
-    #[inline(always)]
-    fn tanh(self) -> f64 {
-        transcendental::tanh(self)
-    }
-    #[inline(always)]
-    fn sigmoid(self) -> f64 {
-        transcendental::sigmoid(self)
-    }
-    #[inline(always)]
-    fn softplus(self) -> f64 {
-        transcendental::softplus(self)
-    }
-    fn erf(self) -> f64 {
-        special::erf(self)
+    fn is_far(self) -> bool {
+        transcendental::is_far(self)
     }
     fn lgamma(self) -> f64 {
         special::lgamma(self)
@@ -223,7 +218,11 @@ macro_rules! through_f64 {
 impl Real for f32 {
     const PRECISION: Precision = Precision::F32;
     standard!(f32);
-    through_f64!(exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh sigmoid softplus erf lgamma digamma trigamma);
+    through_f64!(tan asin acos atan sinh cosh lgamma digamma trigamma);
+    lanes!(f32: exp single::exp, exp_of_difference single::exp_of_difference, expm1 single::expm1, log single::log, log1p single::log1p, tanh single::tanh,
+        sigmoid single::sigmoid, softplus single::softplus, erf erf_single, sin sin_single, cos cos_single);
+    lanes!(f32: sin_near sin_near_single, cos_near cos_near_single);
+    pairs!(f32: powf pow_single, hypot hypot_single);
 
     #[inline(always)]
     fn constant(x: f64) -> f32 {
@@ -261,8 +260,8 @@ impl Real for f32 {
         }
     }
     #[inline(always)]
-    fn powf(self, e: f32) -> f32 {
-        f64::from(self).powf(f64::from(e)) as f32
+    fn is_far(self) -> bool {
+        transcendental::is_far_single(self)
     }
     #[inline(always)]
     fn atan2(self, x: f32) -> f32 {

@@ -271,6 +271,54 @@ fn classes(name: &'static str, n: usize, d: usize, k: usize, steps: usize) -> Ca
     Case { name, graph: g, inputs: vec![data(&[n, d], 1), data(&[n, k], 2), data(&[d, k], 3)], steps, hand: None, wide: false }
 }
 
+/// Gradient steps of a network with one hidden layer on a batch, derived by hand.
+fn network(name: &'static str, [n, d, h, k]: [usize; 4], steps: usize) -> Case {
+    let mut g = Graph::new();
+    let (x, y) = (real(&mut g, &[n, d]), real(&mut g, &[n, k]));
+    let weights = [real(&mut g, &[d, h]), real(&mut g, &[h]), real(&mut g, &[h, k]), real(&mut g, &[k])];
+    repeat(&mut g, steps, &weights, &[x, y], |b, c, p| {
+        let (hidden, out) = (Shape::of(&[n, h]), Shape::of(&[n, k]));
+        let row = |b: &mut Build<'_>, v: NodeId, s: &Shape| b.broadcast(v, s).unwrap();
+        let z = b.matmul(p[0], c[0]).unwrap();
+        let b1 = row(b, c[1], &hidden);
+        let z = b.add(z, b1).unwrap();
+        let zero = b.real(0.0).unwrap();
+        let a = b.maximum(z, zero).unwrap();
+        let o = b.matmul(a, c[2]).unwrap();
+        let b2 = row(b, c[3], &out);
+        let o = b.add(o, b2).unwrap();
+        let l = b.reduce(ReduceOp::LogSumExp, o, &[1]).unwrap();
+        let l = b.expand(l, 1).unwrap();
+        let l = row(b, l, &out);
+        let q = b.sub(o, l).unwrap();
+        let q = b.exp(q).unwrap();
+        let d2 = b.sub(q, p[1]).unwrap();
+        let at = b.swap(a).unwrap();
+        let g2 = b.matmul(at, d2).unwrap();
+        let gb2 = b.reduce(ReduceOp::Sum, d2, &[0]).unwrap();
+        let wt = b.swap(c[2]).unwrap();
+        let da = b.matmul(d2, wt).unwrap();
+        let on = b.bin(gradus_ir::BinaryOp::Gt, z, zero).unwrap();
+        let none = b.full(0.0, &hidden).unwrap();
+        let dz = b.select(on, da, none).unwrap();
+        let xt = b.swap(p[0]).unwrap();
+        let g1 = b.matmul(xt, dz).unwrap();
+        let gb1 = b.reduce(ReduceOp::Sum, dz, &[0]).unwrap();
+        let lr = b.real(1e-4).unwrap();
+        [g1, gb1, g2, gb2]
+            .iter()
+            .zip(c)
+            .map(|(g, w)| {
+                let s = b.mul(*g, lr).unwrap();
+                b.sub(*w, s).unwrap()
+            })
+            .collect()
+    });
+    let shapes: [&[usize]; 6] = [&[n, d], &[n, k], &[d, h], &[h], &[h, k], &[k]];
+    let inputs = shapes.iter().zip(20..).map(|(s, k)| data(s, k)).collect();
+    Case { name, graph: g, inputs, steps, hand: None, wide: false }
+}
+
 fn sorted_rows(name: &'static str, n: usize, m: usize, steps: usize) -> Case {
     let mut g = Graph::new();
     let (x, z) = (real(&mut g, &[n, m]), real(&mut g, &[n, m]));
@@ -299,11 +347,12 @@ fn main() {
         Box::new(|| logistic("logistic 100000x200", 100_000, 200, 4)),
         Box::new(|| classes("softmax regression 1437x64x10", 1437, 64, 10, 20)),
         Box::new(|| classes("softmax regression 100000x64x10", 100_000, 64, 10, 2)),
+        Box::new(|| network("network 128x64x128x10", [128, 64, 128, 10], 20)),
         Box::new(|| sinkhorn("sinkhorn 1000x1000", 1000, 2)),
         Box::new(|| softmax("softmax of rows 1000x1000", 1000, 1000, 3)),
         Box::new(|| standardize("standardize 100000x20", 100_000, 20, 3)),
         Box::new(|| adam("adam 1000", 1000, 200)),
-        Box::new(|| adam("adam 10000000", 10_000_000, 2)),
+        Box::new(|| adam("adam 10000000", 10_000_000, 10)),
         Box::new(|| sorted_rows("sorted rows 1000x1000", 1000, 1000, 2)),
         Box::new(|| gemm("matmul 64", 64, 20)),
         Box::new(|| gemm("matmul 256", 256, 4)),

@@ -166,6 +166,55 @@ fn map3<T: Real>(out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>, c: Arg<'_, T>, f: 
     }
 }
 
+/// Every combination of arrays and single numbers has a loop of its own.
+#[inline(always)]
+fn map4<T: Real>(out: &mut [T], [a, b, c, d]: [Arg<'_, T>; 4], f: impl Fn(T, T, T, T) -> T) {
+    macro_rules! at {
+        (slice $x:ident $k:ident) => {
+            $x[$k]
+        };
+        (one $x:ident $k:ident) => {
+            $x
+        };
+    }
+    macro_rules! whole {
+        (slice $x:ident) => {
+            let $x = &$x[..out.len()];
+        };
+        (one $x:ident) => {};
+    }
+    macro_rules! go {
+        ($ka:ident $kb:ident $kc:ident $kd:ident, $a:ident $b:ident $c:ident $d:ident) => {{
+            whole!($ka $a);
+            whole!($kb $b);
+            whole!($kc $c);
+            whole!($kd $d);
+            for k in 0..out.len() {
+                out[k] = f(at!($ka $a k), at!($kb $b k), at!($kc $c k), at!($kd $d k));
+            }
+        }};
+    }
+    use Arg::{Slice, Splat};
+    match (a, b, c, d) {
+        (Slice(a), Slice(b), Slice(c), Slice(d)) => go!(slice slice slice slice, a b c d),
+        (Slice(a), Slice(b), Slice(c), Splat(d)) => go!(slice slice slice one, a b c d),
+        (Slice(a), Slice(b), Splat(c), Slice(d)) => go!(slice slice one slice, a b c d),
+        (Slice(a), Slice(b), Splat(c), Splat(d)) => go!(slice slice one one, a b c d),
+        (Slice(a), Splat(b), Slice(c), Slice(d)) => go!(slice one slice slice, a b c d),
+        (Slice(a), Splat(b), Slice(c), Splat(d)) => go!(slice one slice one, a b c d),
+        (Slice(a), Splat(b), Splat(c), Slice(d)) => go!(slice one one slice, a b c d),
+        (Slice(a), Splat(b), Splat(c), Splat(d)) => go!(slice one one one, a b c d),
+        (Splat(a), Slice(b), Slice(c), Slice(d)) => go!(one slice slice slice, a b c d),
+        (Splat(a), Slice(b), Slice(c), Splat(d)) => go!(one slice slice one, a b c d),
+        (Splat(a), Slice(b), Splat(c), Slice(d)) => go!(one slice one slice, a b c d),
+        (Splat(a), Slice(b), Splat(c), Splat(d)) => go!(one slice one one, a b c d),
+        (Splat(a), Splat(b), Slice(c), Slice(d)) => go!(one one slice slice, a b c d),
+        (Splat(a), Splat(b), Slice(c), Splat(d)) => go!(one one slice one, a b c d),
+        (Splat(a), Splat(b), Splat(c), Slice(d)) => go!(one one one slice, a b c d),
+        (Splat(a), Splat(b), Splat(c), Splat(d)) => out.fill(f(a, b, c, d)),
+    }
+}
+
 #[inline(always)]
 fn select<T: Real>(c: T, x: T, y: T) -> T {
     if c != T::ZERO { x } else { y }
@@ -221,7 +270,8 @@ fn binary<T: Real>(op: BinaryOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>) {
 
 /// One lane over `out.len()` elements. `out` is none of the operands. Always inlined: `simd` compiles it for several widths.
 #[inline(always)]
-pub(crate) fn lane<T: Real>(op: LaneOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>, c: Arg<'_, T>) {
+pub(crate) fn lane<T: Real>(op: LaneOp, out: &mut [T], args: [Arg<'_, T>; 4]) {
+    let [a, b, c, _] = args;
     match op {
         LaneOp::Unary(u) => unary(u, out, a),
         LaneOp::Binary(o) => binary(o, out, a, b),
@@ -229,12 +279,18 @@ pub(crate) fn lane<T: Real>(op: LaneOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_,
         LaneOp::MulAdd => map3(out, a, b, c, |x, y, z| x * y + z),
         LaneOp::MulSub => map3(out, a, b, c, |x, y, z| x * y - z),
         LaneOp::SubMul => map3(out, a, b, c, |x, y, z| z - x * y),
+        LaneOp::MulMul => map3(out, a, b, c, |x, y, z| x * y * z),
+        LaneOp::MulAddMul => map4(out, args, |x, y, z, w| x * y + z * w),
+        LaneOp::MulSubMul => map4(out, args, |x, y, z, w| x * y - z * w),
+        LaneOp::AddThenMul => map3(out, a, b, c, |x, y, z| (x + y) * z),
+        LaneOp::SubThenMul => map3(out, a, b, c, |x, y, z| (x - y) * z),
+        LaneOp::DivRoot => map3(out, a, b, c, |x, y, z| x / (y.sqrt() + z)),
     }
 }
 
 /// The same lane on single numbers.
 #[inline]
-pub(crate) fn lane1<T: Real>(op: LaneOp, a: T, b: T, c: T) -> T {
+pub(crate) fn lane1<T: Real>(op: LaneOp, [a, b, c, d]: [T; 4]) -> T {
     macro_rules! go1 {
         ($f:expr) => {
             $f(a)
@@ -252,5 +308,11 @@ pub(crate) fn lane1<T: Real>(op: LaneOp, a: T, b: T, c: T) -> T {
         LaneOp::MulAdd => a * b + c,
         LaneOp::MulSub => a * b - c,
         LaneOp::SubMul => c - a * b,
+        LaneOp::MulMul => a * b * c,
+        LaneOp::MulAddMul => a * b + c * d,
+        LaneOp::MulSubMul => a * b - c * d,
+        LaneOp::AddThenMul => (a + b) * c,
+        LaneOp::SubThenMul => (a - b) * c,
+        LaneOp::DivRoot => a / (b.sqrt() + c),
     }
 }

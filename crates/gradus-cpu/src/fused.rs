@@ -12,8 +12,11 @@ use gradus_plan::{BLOCK, Fused, Out, Pattern, Src};
 pub(crate) enum Source<T> {
     Dense(*const T),
     Splat(T),
-    /// Loaded into a register for each block.
-    Loaded { from: *const T, register: usize },
+    /// In a register, loaded for each block.
+    Loaded { register: usize },
+    /// The block at hand lies in one run of a strided input: its elements are here, or are all the same.
+    Run(*const T),
+    Same(T),
 }
 
 /// Calls `f(index in the block, offset in memory, length, stride)` for each run along the last axis of the elements
@@ -40,6 +43,35 @@ fn runs(axes: &[(usize, isize)], start: usize, len: usize, mut f: impl FnMut(usi
         row += 1;
         i = 0;
     }
+}
+
+/// Where the elements `start..start + len` lie in one run along the last axis: the offset of the first, and the stride.
+fn one_run(axes: &[(usize, isize)], start: usize, len: usize) -> Option<(isize, isize)> {
+    let (&(n, stride), outer) = axes.split_last()?;
+    let (mut row, i) = (start / n, start % n);
+    if i + len > n {
+        return None;
+    }
+    let mut offset = i as isize * stride;
+    for &(d, s) in outer.iter().rev() {
+        offset += (row % d) as isize * s;
+        row /= d;
+    }
+    Some((offset, stride))
+}
+
+/// Elements of the next block: it ends with a run of the strided inputs where these are long.
+fn block_len(f: &Fused, at: usize, to: usize) -> usize {
+    let mut len = BLOCK.min(to - at);
+    for a in &f.inputs {
+        if let Pattern::Strided(axes) = &a.pattern
+            && let Some((n, _)) = axes.last()
+            && *n >= BLOCK
+        {
+            len = len.min(n - at % n);
+        }
+    }
+    len
 }
 
 /// SAFETY: the elements of the iteration space that the pattern reaches lie in memory that may be read.
@@ -109,7 +141,7 @@ impl<T: Real> Machine<'_, T> {
                 Src::Imm(v) => T::constant(v),
             };
             for l in &f.program {
-                *regs.add(l.dst as usize) = lane1(l.op, read(l.a), read(l.b), read(l.c));
+                *regs.add(l.dst as usize) = lane1(l.op, [read(l.a), read(l.b), read(l.c), read(l.d)]);
             }
             // Every reduction of one element is the element. Stores come last: they may overwrite inputs.
             for o in &f.outs {
@@ -165,7 +197,7 @@ impl<T: Real> Machine<'_, T> {
                 self.sources.push(match a.pattern {
                     Pattern::Dense => Source::Dense(from),
                     Pattern::Splat => Source::Splat(*from),
-                    Pattern::Strided(_) => Source::Loaded { from, register: f.registers as usize + k },
+                    Pattern::Strided(_) => Source::Loaded { register: f.registers as usize + k },
                 });
             }
             if f.segment == 0 {
@@ -183,7 +215,7 @@ impl<T: Real> Machine<'_, T> {
     unsafe fn fused_stores(&mut self, f: &Fused, from: usize, to: usize) {
         let mut at = from;
         while at < to {
-            let len = BLOCK.min(to - at);
+            let len = block_len(f, at, to);
             // SAFETY: see `fused`.
             unsafe {
                 if !self.block(f, at, len) {
@@ -197,7 +229,7 @@ impl<T: Real> Machine<'_, T> {
     unsafe fn fused_sums(&mut self, f: &Fused, from: usize, to: usize, sum: usize) {
         let mut at = from;
         while at < to {
-            let len = BLOCK.min(to - at);
+            let len = block_len(f, at, to);
             // SAFETY: see `fused`.
             unsafe {
                 let stored = self.block(f, at, len);
@@ -316,7 +348,9 @@ impl<T: Real> Machine<'_, T> {
                 Src::In(k) => match self.sources[k as usize] {
                     Source::Dense(p) => Arg::Slice(std::slice::from_raw_parts(p.wrapping_add(start), len)),
                     Source::Splat(v) => Arg::Splat(v),
-                    Source::Loaded { register, .. } => Arg::Slice(self.register(register, len)),
+                    Source::Loaded { register } => Arg::Slice(self.register(register, len)),
+                    Source::Run(p) => Arg::Slice(std::slice::from_raw_parts(p, len)),
+                    Source::Same(v) => Arg::Splat(v),
                 },
             }
         }
@@ -326,10 +360,17 @@ impl<T: Real> Machine<'_, T> {
     unsafe fn block(&mut self, f: &Fused, start: usize, len: usize) -> bool {
         // SAFETY: see `fused`. A lane's register is none of its operands; a direct store overlaps no input.
         unsafe {
-            for (s, a) in self.sources.iter().zip(&f.inputs) {
-                if let (Source::Loaded { from, register }, Pattern::Strided(axes)) = (s, &a.pattern) {
-                    load(self.register(*register, len), *from, axes, start);
-                }
+            for (k, a) in f.inputs.iter().enumerate() {
+                let Pattern::Strided(axes) = &a.pattern else { continue };
+                let (from, register) = (self.at(a.place).cast_const(), f.registers as usize + k);
+                self.sources[k] = match one_run(axes, start, len) {
+                    Some((offset, 1)) => Source::Run(from.wrapping_offset(offset)),
+                    Some((offset, 0)) => Source::Same(*from.wrapping_offset(offset)),
+                    _ => {
+                        load(self.register(register, len), from, axes, start);
+                        Source::Loaded { register }
+                    }
+                };
             }
             // The last lane may write to memory where its result is only stored.
             let mut direct: Option<(usize, *mut T)> = None;
@@ -344,8 +385,8 @@ impl<T: Real> Machine<'_, T> {
                     Some((last, p)) if last == k => std::slice::from_raw_parts_mut(p, len),
                     _ => self.register(l.dst as usize, len),
                 };
-                let (a, b, c) = (self.arg(l.a, start, len), self.arg(l.b, start, len), self.arg(l.c, start, len));
-                self.kernels.lane(l.op, out, a, b, c);
+                let args = [l.a, l.b, l.c, l.d].map(|s| self.arg(s, start, len));
+                self.kernels.lane(l.op, out, args);
             }
             direct.is_some()
         }

@@ -190,7 +190,7 @@ fn unary<T: Real>(op: UnaryOp) -> usize {
             match op {
                 $(UnaryOp::$op => {
                     extern "C" fn f<T: Real>(a: T) -> T {
-                        lane1(LaneOp::Unary(UnaryOp::$op), a, T::ZERO, T::ZERO)
+                        lane1(LaneOp::Unary(UnaryOp::$op), [a, T::ZERO, T::ZERO, T::ZERO])
                     }
                     f::<T> as *const () as usize
                 })*
@@ -207,7 +207,7 @@ fn binary<T: Real>(op: BinaryOp) -> usize {
             match op {
                 $(BinaryOp::$op => {
                     extern "C" fn f<T: Real>(a: T, b: T) -> T {
-                        lane1(LaneOp::Binary(BinaryOp::$op), a, b, T::ZERO)
+                        lane1(LaneOp::Binary(BinaryOp::$op), [a, b, T::ZERO, T::ZERO])
                     }
                     f::<T> as *const () as usize
                 })*

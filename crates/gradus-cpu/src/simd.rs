@@ -14,7 +14,7 @@ use gradus_plan::LaneOp;
 /// The inner loops. Each is safe to call where `Kernels::detect` chose it.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels<T: 'static> {
-    lane: for<'a> unsafe fn(LaneOp, &'a mut [T], Arg<'a, T>, Arg<'a, T>, Arg<'a, T>),
+    lane: for<'a> unsafe fn(LaneOp, &'a mut [T], [Arg<'a, T>; 4]),
     reduce: unsafe fn(ReduceOp, &[T]) -> T,
     middle: unsafe fn(ReduceOp, [usize; 3], &[T], &mut [T]),
     runs: unsafe fn(ReduceOp, usize, &[T], &mut [T]),
@@ -31,8 +31,8 @@ macro_rules! version {
         mod $name {
             use super::*;
             $(#[target_feature(enable = $features)])?
-            unsafe fn lane<'a, T: Real>(op: LaneOp, out: &'a mut [T], a: Arg<'a, T>, b: Arg<'a, T>, c: Arg<'a, T>) {
-                elementwise::lane(op, out, a, b, c);
+            unsafe fn lane<'a, T: Real>(op: LaneOp, out: &'a mut [T], args: [Arg<'a, T>; 4]) {
+                elementwise::lane(op, out, args);
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn reduce<T: Real>(op: ReduceOp, x: &[T]) -> T {
@@ -102,9 +102,9 @@ impl<T: Real> Kernels<T> {
 
     /// One lane over `out.len()` elements; `out` is none of the operands.
     #[inline]
-    pub fn lane(&self, op: LaneOp, out: &mut [T], a: Arg<'_, T>, b: Arg<'_, T>, c: Arg<'_, T>) {
+    pub fn lane(&self, op: LaneOp, out: &mut [T], args: [Arg<'_, T>; 4]) {
         // SAFETY: `detect` chose a version that this machine can run.
-        unsafe { (self.lane)(op, out, a, b, c) }
+        unsafe { (self.lane)(op, out, args) }
     }
 
     /// The reduction of a short slice.
@@ -200,15 +200,20 @@ mod tests {
             let mut out = vec![T::ZERO; 301];
             let mut keep = |v: &[T]| all.extend(v.iter().map(|v| v.wide().to_bits()));
             for u in UnaryOp::ALL {
-                k.lane(LaneOp::Unary(*u), &mut out, Arg::Slice(&x), zero, zero);
+                k.lane(LaneOp::Unary(*u), &mut out, [Arg::Slice(&x), zero, zero, zero]);
                 keep(&out);
             }
             for b in BinaryOp::ALL {
-                k.lane(LaneOp::Binary(*b), &mut out, Arg::Slice(&x), Arg::Slice(&y), zero);
+                k.lane(LaneOp::Binary(*b), &mut out, [Arg::Slice(&x), Arg::Slice(&y), zero, zero]);
                 keep(&out);
             }
-            k.lane(LaneOp::MulAdd, &mut out, Arg::Slice(&x), Arg::Slice(&y), Arg::Slice(&y));
-            keep(&out);
+            let (x4, y4, one) = (Arg::Slice(&x), Arg::Slice(&y), Arg::Splat(T::of(1.25)));
+            for op in [LaneOp::MulAdd, LaneOp::MulMul, LaneOp::MulAddMul, LaneOp::MulSubMul, LaneOp::SubThenMul, LaneOp::DivRoot] {
+                for args in [[x4, y4, y4, x4], [one, x4, one, y4], [x4, y4, one, one]] {
+                    k.lane(op, &mut out, args);
+                    keep(&out);
+                }
+            }
             for r in ReduceOp::ALL {
                 keep(&[k.reduce(*r, &x), k.sum_of_exponentials(&y, T::of(1.2))]);
                 k.runs(*r, 7, &y[..252], &mut out[..36]);

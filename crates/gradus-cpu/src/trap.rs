@@ -118,7 +118,7 @@ impl<T: Real> Machine<'_, T> {
         // SAFETY: indices inside the iteration space.
         unsafe {
             let element = |a: &Access, i: usize| *self.at(a.place).offset(offset(&a.pattern, i));
-            let constants = worst(f.program.iter().flat_map(|l| [l.a, l.b, l.c]).filter_map(|s| match s {
+            let constants = worst(f.program.iter().flat_map(|l| [l.a, l.b, l.c, l.d]).filter_map(|s| match s {
                 Src::Imm(v) => Some(T::constant(v)),
                 _ => None,
             }));

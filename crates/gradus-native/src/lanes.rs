@@ -163,8 +163,26 @@ impl Emit<'_, '_> {
         }))
     }
 
-    fn lane(&mut self, l: &Lane, a: Val, b: Val, c: Val) -> Option<Val> {
+    fn lane(&mut self, l: &Lane, [a, b, c, d]: [Val; 4]) -> Option<Val> {
+        use BinaryOp::{Add, Div, Mul, Sub};
         Some(match l.op {
+            LaneOp::MulMul => {
+                let p = self.binary(Mul, a, b)?;
+                self.binary(Mul, p, c)?
+            }
+            LaneOp::MulAddMul | LaneOp::MulSubMul => {
+                let (p, q) = (self.binary(Mul, a, b)?, self.binary(Mul, c, d)?);
+                self.binary(if l.op == LaneOp::MulAddMul { Add } else { Sub }, p, q)?
+            }
+            LaneOp::AddThenMul | LaneOp::SubThenMul => {
+                let s = self.binary(if l.op == LaneOp::AddThenMul { Add } else { Sub }, a, b)?;
+                self.binary(Mul, s, c)?
+            }
+            LaneOp::DivRoot => {
+                let r = self.unary(UnaryOp::Sqrt, b)?;
+                let r = self.binary(Add, r, c)?;
+                self.binary(Div, a, r)?
+            }
             LaneOp::Unary(op) => self.unary(op, a)?,
             LaneOp::Binary(op) => self.binary(op, a, b)?,
             LaneOp::Select => {
@@ -200,7 +218,8 @@ impl Emit<'_, '_> {
                 let a = self.source(l.a, &inputs, &registers)?;
                 let b = self.source(l.b, &inputs, &registers)?;
                 let c = self.source(l.c, &inputs, &registers)?;
-                let v = self.lane(l, a, b, c)?;
+                let d = self.source(l.d, &inputs, &registers)?;
+                let v = self.lane(l, [a, b, c, d])?;
                 *registers.get_mut(l.dst as usize)? = Some(v);
             }
             for (k, o) in f.outs.iter().enumerate() {

@@ -22,6 +22,7 @@ fn lane(op: LaneOp) -> usize {
             _ => 1,
         },
         LaneOp::Binary(BinaryOp::Div) => 5,
+        LaneOp::DivRoot => 10,
         LaneOp::Binary(BinaryOp::Pow | BinaryOp::Atan2 | BinaryOp::Hypot | BinaryOp::Mod) => 150,
         _ => 1,
     }

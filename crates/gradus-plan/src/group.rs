@@ -317,7 +317,7 @@ impl Lower<'_> {
                 Op::Select => LaneOp::Select,
                 other => return Err(PlanError::Internal(format!("{} is not elementwise", other.name()))),
             };
-            lanes.push(Lane { op, dst: lanes.len() as u16, a: src[0], b: src[1], c: src[2] });
+            lanes.push(Lane { op, dst: lanes.len() as u16, a: src[0], b: src[1], c: src[2], d: Src::Imm(0.0) });
         }
         let mut outs: Vec<Out> = Vec::new();
         for (k, m) in group.members.iter().enumerate() {
@@ -339,7 +339,7 @@ impl Lower<'_> {
             self.member[m.index()] = None;
         }
         if self.p.options.fuse {
-            contract(&mut lanes, &mut outs);
+            contract(&mut lanes, &mut outs, count);
         }
         let registers = assign_registers(&mut lanes, &mut outs);
         let last = group.reduces.last().map(|(r, _)| *r).or(group.members.last().copied());

@@ -69,9 +69,21 @@ pub enum LaneOp {
     MulSub,
     /// `c - a * b`
     SubMul,
+    /// `a * b * c`, from the left; like all that follow it rounds as often as the operations it replaces.
+    MulMul,
+    /// `a * b + c * d`
+    MulAddMul,
+    /// `a * b - c * d`
+    MulSubMul,
+    /// `(a + b) * c`
+    AddThenMul,
+    /// `(a - b) * c`
+    SubThenMul,
+    /// `a / (sqrt(b) + c)`
+    DivRoot,
 }
 
-/// One step of a fused program: `dst = op(a, b, c)` over a block; unused operands are `Imm(0)`.
+/// One step of a fused program: `dst = op(a, b, c, d)` over a block; unused operands are `Imm(0)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lane {
     pub op: LaneOp,
@@ -79,6 +91,7 @@ pub struct Lane {
     pub a: Src,
     pub b: Src,
     pub c: Src,
+    pub d: Src,
 }
 
 /// What a fused program leaves behind.

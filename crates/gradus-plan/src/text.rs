@@ -157,8 +157,14 @@ fn fused(f: &mut Formatter<'_>, p: &Plan, x: &Fused, name: &str, from: &Origin, 
             LaneOp::MulAdd => ("mul_add", 3),
             LaneOp::MulSub => ("mul_sub", 3),
             LaneOp::SubMul => ("sub_mul", 3),
+            LaneOp::MulMul => ("mul_mul", 3),
+            LaneOp::MulAddMul => ("mul_add_mul", 4),
+            LaneOp::MulSubMul => ("mul_sub_mul", 4),
+            LaneOp::AddThenMul => ("add_then_mul", 3),
+            LaneOp::SubThenMul => ("sub_then_mul", 3),
+            LaneOp::DivRoot => ("div_root", 3),
         };
-        let args: Vec<String> = [l.a, l.b, l.c].iter().take(n).map(src).collect();
+        let args: Vec<String> = [l.a, l.b, l.c, l.d].iter().take(n).map(src).collect();
         writeln!(f, "{pad}  r{} = {name} {}", l.dst, args.join(" "))?;
     }
     for o in &x.outs {

@@ -60,6 +60,8 @@ fn fused(f: &Fused) -> Work {
         .map(|l| match l.op {
             LaneOp::Unary(_) | LaneOp::Binary(_) | LaneOp::Select => 1.0,
             LaneOp::MulAdd | LaneOp::MulSub | LaneOp::SubMul => 2.0,
+            LaneOp::MulMul | LaneOp::AddThenMul | LaneOp::SubThenMul => 2.0,
+            LaneOp::MulAddMul | LaneOp::MulSubMul | LaneOp::DivRoot => 3.0,
         })
         .sum();
     let reductions = f.outs.iter().filter(|o| matches!(o, Out::Reduce { .. })).count() as f64;

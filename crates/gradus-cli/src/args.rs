@@ -46,6 +46,8 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Show the stages of a script, or the long story of a code such as E2001
     Explain(ExplainArgs),
+    /// Verify a proof file that `explain --proof` wrote
+    CheckProof(CheckProofArgs),
 }
 
 #[derive(Args)]
@@ -183,8 +185,17 @@ pub struct ExplainArgs {
     /// Only this stage
     #[arg(long, value_enum, value_name = "STAGE")]
     pub stage: Option<StageName>,
+    /// Write the proofs of all rewritten graphs as JSON, instead of stages; `-` is the standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "stage")]
+    pub proof: Option<PathBuf>,
     #[command(flatten)]
     pub session: SessionArgs,
+}
+
+#[derive(Args)]
+pub struct CheckProofArgs {
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

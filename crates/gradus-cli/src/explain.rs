@@ -18,6 +18,17 @@ pub fn explain(args: ExplainArgs, err: Style) -> u8 {
     }
     let Some(mut session) = output::session(&args.session) else { return USAGE };
     let Some(script) = output::open(&mut session, path) else { return 1 };
+    if let Some(target) = &args.proof {
+        let outcome = session.explain(script, &["proof"], &mut gradus::Silent);
+        output::complain(&outcome.diagnostics, session.sources(), err);
+        let code = outcome.status.exit_code();
+        let written = output::write(target, &gradus::proofs::file(&args.subject, &outcome));
+        if target.as_os_str() != "-" && written {
+            let steps: usize = outcome.proofs.iter().map(|(_, p)| p.steps.len()).sum();
+            output::say(format_args!("{}: {} graphs, {steps} steps", target.display(), outcome.proofs.len()));
+        }
+        return if written { code } else { output::worse(code, 1) };
+    }
     let wanted: Vec<&str> = match args.stage {
         Some(s) => vec![s.name()],
         None => STAGES.iter().map(|s| s.name()).collect(),

@@ -12,6 +12,7 @@ mod explain;
 mod fmt;
 mod machine;
 mod output;
+mod proof;
 mod run;
 mod terminal;
 mod test;
@@ -64,5 +65,6 @@ fn command(cli: Cli) -> u8 {
         Command::Bench(a) => bench::bench(a, err),
         Command::Calibrate(a) => bench::calibrate(a),
         Command::Explain(a) => explain::explain(a, err),
+        Command::CheckProof(a) => proof::check(a, err),
     }
 }

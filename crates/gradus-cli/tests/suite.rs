@@ -1,7 +1,7 @@
 //! Everything that is tested through the command or the facade, in one binary: linking is the slow part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use gradus_testkit::{docs, files, golden, root, settle, tidy, transcript, ui};
+use gradus_testkit::{docs, files, golden, proofs, root, settle, tidy, transcript, ui};
 use std::path::Path;
 
 const GRADUS: &str = env!("CARGO_BIN_EXE_gradus");
@@ -14,6 +14,11 @@ fn golden_files_show_every_stage() {
 #[test]
 fn there_are_at_least_forty_golden_programs() {
     assert!(files(&root().join("tests/golden"), ".md").len() >= 40);
+}
+
+#[test]
+fn proofs_of_golden_programs_hold_and_changed_ones_do_not() {
+    settle(&proofs::check());
 }
 
 #[test]

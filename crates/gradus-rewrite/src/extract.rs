@@ -307,6 +307,11 @@ impl<'s> Extractor<'s> {
         out
     }
 
+    /// The type of a class's first output.
+    pub fn ty(&self, c: u32) -> Ty {
+        self.space.graph[self.ids[c as usize]].data.tys.first().cloned().unwrap_or(Ty::scalar(gradus_ir::DType::Real))
+    }
+
     /// The op and operands chosen for a class.
     pub fn form(&self, choice: &Choice, c: u32) -> (&'s Sop, &[u32]) {
         let f = &self.forms[c as usize][choice[c as usize] as usize];

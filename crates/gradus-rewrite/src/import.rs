@@ -310,6 +310,9 @@ fn import_loop(
     sea.loops.push(LoopInfo {
         trip: l.trip.clone(),
         carries: kept.len(),
+        kept: kept.clone(),
+        kept_collected: wanted.iter().skip(kept.len()).map(|k| k - l.carries).collect(),
+        source_carries: l.carries,
         scanned: l.scanned,
         collected: wanted.len() - kept.len(),
         has_cond: l.cond.is_some(),

@@ -31,6 +31,9 @@ mod extract;
 mod import;
 mod load;
 mod normal;
+mod probe;
+mod prove;
+mod record;
 mod report;
 mod rules;
 mod saturate;
@@ -43,11 +46,13 @@ mod tests;
 mod value;
 
 pub use cost::Machine;
+pub use probe::{compared, probed, wants};
 pub use report::{Class, Fired, Report, Stop};
 pub use rules::{Listed, listed as rules};
 pub use stabilise::stabilise;
 
 use extract::Extractor;
+use gradus_proof::{Draft, Proof, Refused};
 use gradus_ir::{Graph, IrError, IrResult, Op, verify};
 use saturate::{Applied, saturate};
 
@@ -72,6 +77,8 @@ pub struct Options {
     pub growth: usize,
     /// Also compute `|A x - b|^2` from the Gram matrix, which cancels near an exact fit.
     pub gram_value: bool,
+    /// No rule that may lose digits (those of class `conditioning`).
+    pub plain: bool,
     /// Rules that must not fire, by name.
     pub without: Vec<String>,
     /// What the cost model knows of the machine that will run the graph.
@@ -125,11 +132,54 @@ fn count(g: &Graph) -> usize {
 /// # Errors
 /// The graph is not well formed.
 pub fn rewrite(graph: &Graph, level: Level, options: &Options) -> Result<Rewritten, RewriteError> {
-    rewrite_run(graph, level, options, 1.0)
+    rewrite_run(graph, level, options, 1.0, None)
+}
+
+/// `rewrite` with a proof that both graphs are equal, and what keeps the proof from being accepted, where something does.
+/// In the proof (and in the graph returned here) every loop has a label of its own.
+///
+/// # Errors
+/// The graph is not well formed.
+pub fn prove(graph: &Graph, level: Level, options: &Options) -> Result<(Rewritten, Proof, Option<Refused>), RewriteError> {
+    let graph = prove::labelled(graph, &mut 0)?;
+    let mut log = Log::default();
+    let done = rewrite_run(&graph, level, options, 1.0, Some(&mut log))?;
+    let (proof, refused) = log.finish(&graph, &done.graph);
+    Ok((done, proof, refused))
+}
+
+/// What is kept of a search for its proof.
+#[derive(Default)]
+struct Log {
+    /// The graph in stable forms, which the search began with.
+    stable: Option<Graph>,
+    draft: Option<Draft>,
+    branches: Vec<Proof>,
+}
+
+impl Log {
+    fn finish(self, before: &Graph, after: &Graph) -> (Proof, Option<Refused>) {
+        let middle = self.stable.as_ref().unwrap_or(before);
+        let mut draft = self.draft.unwrap_or_else(|| prove::unchanged(middle));
+        draft.before = middle.clone();
+        draft.after = after.clone();
+        draft.branches = self.branches;
+        let (second, refused) = gradus_proof::finish(&draft);
+        let Some(stable) = &self.stable else { return (second, refused) };
+        let (mut first, why) = prove::bridge(before, stable);
+        first.then.push(second);
+        (first, why.or(refused))
+    }
 }
 
 /// Like `rewrite`, of a graph that runs `times` times.
-fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Result<Rewritten, RewriteError> {
+fn rewrite_run(
+    graph: &Graph,
+    level: Level,
+    options: &Options,
+    times: f64,
+    mut log: Option<&mut Log>,
+) -> Result<Rewritten, RewriteError> {
     let cost_before = options.machine.graph_cost(graph);
     let nodes_before = count(graph);
     let mut report = Report { cost_before, cost_after: cost_before, nodes_before, nodes_after: nodes_before, ..Report::default() };
@@ -142,6 +192,9 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
     let graph = stable.as_ref().unwrap_or(graph);
     let stable_cost = if stable.is_some() { options.machine.graph_cost(graph) } else { cost_before };
     report.cost_after = stable_cost;
+    if let Some(log) = log.as_deref_mut() {
+        log.stable = stable.clone();
+    }
     if options.machine.is_small(graph, nodes_before, times) {
         let graph = graph.compact()?;
         report.stop.push(("search", Stop::Small));
@@ -151,7 +204,7 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
     let mut inner = Report::default();
     // The e-graph library times itself with a clock that it first spends a millisecond to calibrate; nothing here reads a time.
     let (still, _) = quanta::Clock::mock();
-    let new = quanta::with_clock(&still, || improved(graph, level, options, &mut inner))
+    let new = quanta::with_clock(&still, || improved_with(graph, level, options, &mut inner, log.as_deref_mut()))
         .and_then(|new| check(graph, &new).map(|()| new));
     report.stop = std::mem::take(&mut inner.stop);
     let new = match new {
@@ -160,12 +213,14 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
         Err(e) => {
             report.stop.push(("result", Stop::Failed));
             report.failure = Some(e.to_string());
+            forget(log);
             return Ok(Rewritten { graph: graph.clone(), report });
         }
     };
     let cost_after = options.machine.graph_cost(&new);
     // The model may say that the search did worse than what was there (rounding of equal costs included).
     if cost_after > stable_cost {
+        forget(log);
         report.stop.push(("result", Stop::Kept));
         return Ok(Rewritten { graph: graph.clone(), report });
     }
@@ -175,12 +230,29 @@ fn rewrite_run(graph: &Graph, level: Level, options: &Options, times: f64) -> Re
     Ok(Rewritten { graph: new, report })
 }
 
-fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report) -> Result<Graph, RewriteError> {
+/// The graph stays as it was: there is nothing to prove.
+fn forget(log: Option<&mut Log>) {
+    if let Some(log) = log {
+        log.draft = None;
+        log.branches.clear();
+    }
+}
+
+fn improved_with(
+    graph: &Graph,
+    level: Level,
+    options: &Options,
+    report: &mut Report,
+    wanted: Option<&mut Log>,
+) -> Result<Graph, RewriteError> {
     let mut inside = Report::default();
+    let asked = wanted.is_some();
+    let mut branches: Vec<Proof> = Vec::new();
     let sea = import::import(graph, &mut |op, times| {
         let Op::Cond { then, other } = op else { return Ok(op.clone()) };
         let mut branch = |g: &std::sync::Arc<Graph>| -> IrResult<std::sync::Arc<Graph>> {
-            let done = rewrite_run(g, level, options, times).map_err(|e| match e {
+            let mut own = asked.then(Log::default);
+            let done = rewrite_run(g, level, options, times, own.as_mut()).map_err(|e| match e {
                 RewriteError::Ir(e) => e,
                 RewriteError::Conflict => IrError::Internal(e.to_string()),
             })?;
@@ -188,6 +260,7 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
                 return Ok(g.clone());
             }
             inside.absorb(done.report);
+            branches.extend(own.map(|l| l.finish(g, &done.graph).0));
             Ok(std::sync::Arc::new(done.graph))
         };
         Ok(Op::Cond { then: branch(then)?, other: branch(other)? })
@@ -197,12 +270,13 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
     let allowed: Vec<&rules::Rule> = rules::all()
         .into_iter()
         .filter(|r| level == Level::Default || r.class == Class::Exact)
+        .filter(|r| !options.plain || r.class != Class::Conditioning)
         .filter(|r| r.name != rules::gram::VALUE || options.gram_value)
         .filter(|r| !options.without.iter().any(|w| w == r.name))
         .collect();
     let growth = if options.growth == 0 { 6 } else { options.growth };
     let limit = 2000 + growth * sea.nodes.len();
-    let Some((mut space, outputs)) = load::load(&sea, level == Level::Default) else {
+    let Some((mut space, outputs)) = load::load_with(&sea, level == Level::Default, asked) else {
         return Err(IrError::Internal("the graph did not fit the space of forms".into()).into());
     };
     // Partial sums of a very long sum have a quadratic number of operands together; rules look at each in every round.
@@ -210,6 +284,10 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
     if operands > MOST_OPERANDS + 20 * sea.nodes.len() {
         report.stop.push(("search", Stop::Wide));
         report.hoisted += moved;
+        if let Some(log) = wanted {
+            log.draft = Some(Draft { loops: prove::loops(&sea), ..Draft::default() });
+            log.branches = branches;
+        }
         return Ok(export::export(&sea)?);
     }
     let (log, stops) = saturate(&mut space, &allowed, limit);
@@ -229,6 +307,10 @@ fn improved(graph: &Graph, level: Level, options: &Options, report: &mut Report)
     let mut chosen = extractor.sea(&choice, &order);
     chosen.params = sea.params.clone();
     let new = export::export(&chosen)?;
+    if let Some(log) = wanted {
+        log.draft = Some(prove::draft(&sea, &space, &extractor, &choice, &order, &chosen));
+        log.branches = branches;
+    }
     report.hoisted += moved;
     fired(report, &allowed, &extractor, &choice, &order, &log);
     Ok(new)

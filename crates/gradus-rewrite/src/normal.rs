@@ -4,7 +4,7 @@
 //! else uses it (decided at import), so sharing is never lost.
 
 use crate::sea::{Kids, Sop};
-use crate::space::Space;
+use crate::space::{Space, View};
 use egg::Id;
 use gradus_ir::{BinaryOp, F64, Op, Origin, Shape, UnaryOp};
 
@@ -59,9 +59,23 @@ fn strip(s: &Space, ids: &mut [Id], want: &Shape) {
         }
         let others = ids.iter().enumerate().map(|(j, id)| if j == k { inner } else { *id });
         if shape_of(s, others).as_ref() == Some(want) {
+            note(s, ids[k], |op| matches!(op, Sop::Ir(Op::Broadcast(_))));
             ids[k] = inner;
         }
     }
+}
+
+/// Tells the record of a proof by which form of a class the normal form went.
+fn note(s: &Space, id: Id, is: impl Fn(&Sop) -> bool) {
+    if s.record.is_some()
+        && let Some(n) = s.graph[id].nodes.iter().find(|n| is(s.graph.analysis.op(n.op)))
+    {
+        s.used(id, s.graph.analysis.op(n.op), &n.kids);
+    }
+}
+
+fn is_scaled(op: &Sop) -> bool {
+    matches!(op, Sop::Lin { coeffs, constant } if coeffs.len() == 1 && constant.get() == 0.0)
 }
 
 /// A form of the class that is a scaled value, `c * x`.
@@ -105,7 +119,10 @@ pub fn lin(
         }
         let (c, k) = match scaled(s, k) {
             // A product of coefficients that leaves the range of floats stays two steps.
-            Some((d, x)) if (c * d).is_normal() => (c * d, x),
+            Some((d, x)) if (c * d).is_normal() => {
+                note(s, k, is_scaled);
+                (c * d, x)
+            }
             _ => (c, k),
         };
         merged.push((c, k));
@@ -118,6 +135,7 @@ pub fn lin(
         if let Some((d, x)) = scaled(s, *id)
             && (t.0 * d).is_normal()
         {
+            note(s, *id, is_scaled);
             *t = (t.0 * d, x);
         }
     }
@@ -171,6 +189,7 @@ pub fn prod(s: &mut Space, factors: Vec<(Id, i32)>, want: Option<Shape>, by: u16
         }
         match scaled(s, k) {
             Some((c, x)) if (scale * c.powi(e)).is_normal() => {
+                note(s, k, is_scaled);
                 scale *= c.powi(e);
                 merged.push((x, e));
             }
@@ -184,6 +203,7 @@ pub fn prod(s: &mut Space, factors: Vec<(Id, i32)>, want: Option<Shape>, by: u16
         if let Some((c, x)) = scaled(s, *id)
             && (scale * c.powi(t.1)).is_normal()
         {
+            note(s, *id, is_scaled);
             scale *= c.powi(t.1);
             t.0 = x;
         }

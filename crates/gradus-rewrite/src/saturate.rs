@@ -1,5 +1,6 @@
 //! Growing the space: every rule on every form, phase by phase, to a fixed number of nodes and rounds.
 
+use crate::record::Seen;
 use crate::report::Stop;
 use crate::normal::LONGEST;
 use crate::rules::head::HEADS;
@@ -160,6 +161,8 @@ struct Found {
     /// The form the rule looked at.
     form: (u32, Kids),
     term: Term,
+    name: &'static str,
+    seen: Option<Box<Seen>>,
 }
 
 fn round(
@@ -181,14 +184,23 @@ fn round(
                 continue;
             }
             for (k, rule) in rules.iter().filter(|(_, r)| wanted(id, r)) {
-                for term in (rule.apply)(s, id, op, &n.kids) {
+                let terms = (rule.apply)(s, id, op, &n.kids);
+                // For a proof: the form the rule matched, and the forms it went by.
+                let seen = s.record.as_ref().filter(|_| !terms.is_empty()).map(|r| {
+                    Box::new(Seen { top: s.form_of(id, op, &n.kids), used: r.borrow().used.clone() })
+                });
+                if let Some(r) = &s.record {
+                    r.borrow_mut().used.clear();
+                }
+                for term in terms {
                     let form = (n.op, if rule.directed { n.kids.clone() } else { Kids::new() });
-                    found.push(Found { rule: *k, directed: rule.directed, class: id, form, term });
+                    let seen = seen.clone();
+                    found.push(Found { rule: *k, name: rule.name, directed: rule.directed, class: id, form, term, seen });
                 }
             }
         }
     }
-    for Found { rule: k, directed, class: id, form, term: t } in found {
+    for Found { rule: k, name, directed, class: id, form, term: t, seen } in found {
         if s.graph.total_size() >= node_limit {
             break;
         }
@@ -201,6 +213,9 @@ fn round(
         }
         if new != id {
             log.push(Applied { rule: k, from: id, to: new, origin });
+            if let (Some(r), Some(seen)) = (&s.record, seen) {
+                r.borrow_mut().applied(name, *seen, t);
+            }
             s.graph.union(id, new);
         }
     }

@@ -50,6 +50,10 @@ impl Sop {
 pub struct LoopInfo {
     pub trip: Trip,
     pub carries: usize,
+    /// Which carried and which collected values of the source are kept, and how many it carried.
+    pub kept: Vec<usize>,
+    pub kept_collected: Vec<usize>,
+    pub source_carries: usize,
     pub scanned: usize,
     pub collected: usize,
     pub has_cond: bool,

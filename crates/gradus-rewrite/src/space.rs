@@ -1,5 +1,6 @@
 //! The space of forms: an egg e-graph over the ops of the sea, with what is known of each class.
 
+use crate::record::{Form, Record};
 use crate::sea::{Deps, Kids, LoopInfo, Sop, Types, deps_of};
 use crate::value::Values;
 use egg::{Analysis, DidMerge, EGraph, Id, Language};
@@ -7,6 +8,7 @@ use gradus_ir::infer::infer;
 use gradus_ir::{Cumulative, DType, F64, Op, Origin, ReduceOp, Shape, Ty, UnaryOp};
 use indexmap::IndexSet;
 use smallvec::SmallVec;
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 /// A node: an op by number, and classes. What follows does not take part in equality.
@@ -247,6 +249,12 @@ pub trait View {
     fn forms(&self, id: Id, f: &mut dyn FnMut(&Sop, &[Id]));
     fn fact(&self, id: Id) -> &Fact;
     fn find(&self, id: Id) -> Id;
+    /// How often the body of a loop is taken to run.
+    fn trips(&self, _of: u32) -> f64 {
+        f64::INFINITY
+    }
+    /// A rule looked at this form and went by it (for proofs).
+    fn used(&self, _id: Id, _op: &Sop, _kids: &[Id]) {}
 }
 
 pub struct Space {
@@ -256,6 +264,8 @@ pub struct Space {
     pub origins: Vec<Origin>,
     /// Forms that directed rules replaced, with operands as they were then.
     pub poor: HashSet<(u32, Kids)>,
+    /// What a proof needs to know, where one is asked for.
+    pub record: Option<RefCell<Record>>,
 }
 
 impl View for Space {
@@ -270,12 +280,20 @@ impl View for Space {
     fn find(&self, id: Id) -> Id {
         self.graph.find(id)
     }
+    fn trips(&self, of: u32) -> f64 {
+        self.graph.analysis.loops.get(of as usize).map_or(1.0, LoopInfo::trips)
+    }
+    fn used(&self, id: Id, op: &Sop, kids: &[Id]) {
+        if let Some(r) = &self.record {
+            r.borrow_mut().used.push(self.form_of(id, op, kids));
+        }
+    }
 }
 
 impl Space {
     pub fn new(loops: Vec<LoopInfo>, params: Vec<Ty>, normal: bool) -> Space {
         let table = Table { loops, params, ..Table::default() };
-        Space { graph: EGraph::new(table), normal, origins: Vec::new(), poor: HashSet::new() }
+        Space { graph: EGraph::new(table), normal, origins: Vec::new(), poor: HashSet::new(), record: None }
     }
 
     /// The class of a node; `None` where its operands do not fit.
@@ -291,7 +309,16 @@ impl Space {
         let id = self.graph.add(Enode { op: n, kids: Kids::from_slice(kids), by, born });
         let ids = self.graph.nodes().len();
         self.origins.resize(ids.max(self.origins.len()), origin);
+        if let Some(r) = &self.record {
+            let form = Form { id, op: self.graph.analysis.op(n).clone(), kids: Kids::from_slice(kids) };
+            r.borrow_mut().made.push(form);
+        }
         Some(id)
+    }
+
+    /// A form of a class, with what it is made of as of now.
+    pub fn form_of(&self, id: Id, op: &Sop, kids: &[Id]) -> Form {
+        Form { id: self.graph.find(id), op: op.clone(), kids: kids.iter().map(|k| self.graph.find(*k)).collect() }
     }
 
     pub fn real(&mut self, v: f64, by: u16, origin: Origin) -> Option<Id> {
@@ -315,6 +342,24 @@ impl Space {
 
     /// Like `node`, but arithmetic is brought to normal form first (where that is allowed).
     pub fn normalised(&mut self, op: Sop, kids: &[Id], by: u16, origin: Origin) -> Option<Id> {
+        if self.record.is_none() {
+            return self.normal_form(op, kids, by, origin);
+        }
+        let raw = Term::Node(op.clone(), kids.iter().map(|k| Term::At(self.graph.find(*k))).collect());
+        self.recorded(raw, |s| s.normal_form(op, kids, by, origin))
+    }
+
+    /// Runs what turns `raw` into the class it returns, and records what it went by.
+    pub fn recorded(&mut self, raw: Term, f: impl FnOnce(&mut Space) -> Option<Id>) -> Option<Id> {
+        let mark = self.record.as_ref().map(|r| r.borrow().mark());
+        let to = f(self);
+        if let (Some(r), Some(mark), Some(to)) = (&self.record, mark, to) {
+            r.borrow_mut().normal(mark, raw, to);
+        }
+        to
+    }
+
+    fn normal_form(&mut self, op: Sop, kids: &[Id], by: u16, origin: Origin) -> Option<Id> {
         match &op {
             Sop::Lin { coeffs, constant } => {
                 let terms: Vec<(f64, Id)> = coeffs.iter().map(|c| c.get()).zip(kids.iter().copied()).collect();
@@ -359,6 +404,9 @@ impl Space {
             };
             if same { n.kids.first().copied() } else { None }
         })?;
+        if let (Some(_), Some(n)) = (&self.record, self.graph[x].nodes.iter().find(|n| n.kids.first() == Some(&inner) && self.graph.analysis.op(n.op).ir().is_some_and(|o| std::mem::discriminant(o) == std::mem::discriminant(op)))) {
+            self.used(x, self.graph.analysis.op(n.op), &n.kids);
+        }
         match shape {
             None => Some(self.graph.find(inner)),
             Some(s) if s == self.graph[inner].data.shape() => Some(self.graph.find(inner)),

@@ -210,10 +210,10 @@ pub fn explain_pages() -> Vec<String> {
     complaints
 }
 
-/// What no script can provoke: mistakes of the compiler, and a text of 4 GB (E0006). The example of their pages begins
-/// with `None:` and says why.
+/// What no script can provoke: mistakes of the compiler, a text of 4 GB (E0006), damaged proof files (which transcripts show).
+/// The example of their pages begins with `None:` and says why.
 pub fn internal(code: &str) -> bool {
-    code.starts_with("E9") || code == "E0006"
+    code.starts_with("E9") || ["E0006", "E7104", "E7105"].contains(&code)
 }
 
 fn page_scripts(code: &str, page: &str) -> Result<(), String> {

@@ -13,6 +13,7 @@ pub mod golden;
 pub mod laws;
 pub mod markdown;
 mod mask;
+pub mod proofs;
 pub mod scratch;
 pub mod tidy;
 pub mod transcript;

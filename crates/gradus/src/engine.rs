@@ -5,7 +5,8 @@ use crate::plan_cache::PlanCache;
 use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
 use gradus_eval::host::{Engine, Fault, NonFinite};
-use gradus_ir::{Array, Graph, Precision};
+use gradus_ir::{Array, Graph, Origin, Precision};
+use gradus_proof::Proof;
 use gradus_rewrite::Machine;
 use crate::rewriting::Level;
 use gradus_plan::{Options as PlanOptions, PlanError};
@@ -17,11 +18,17 @@ use std::sync::Arc;
 const MOST_PLANS: usize = 256;
 const MOST_BYTES: usize = 256 << 20;
 
+/// How far the values of a form that may lose digits may be from those of the plain form, relative to them: the square root of
+/// the unit roundoff, so that half of the digits are left.
+const MOST_APART: f64 = 1e-8;
+const MOST_APART_SINGLE: f64 = 3e-4;
+
 /// Which stage texts are wanted; all of them cost time to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     pub rewrite: bool,
     pub plan: bool,
+    pub proof: bool,
 }
 
 /// The engine of a session.
@@ -34,6 +41,10 @@ pub struct CpuEngine {
     pub timings: Timings,
     /// Stage texts since they were last taken.
     pub texts: Vec<(&'static str, String)>,
+    /// Proofs of rewritten graphs since they were last taken, each with what keeps it from being accepted.
+    pub proofs: Vec<(Proof, Option<String>)>,
+    /// Forms that lost too many digits and were run as they were written.
+    pub dropped: Vec<Dropped>,
     /// Mistakes of the rewriter, which leave a graph as it was.
     pub failures: Vec<String>,
     /// Keeps what runs, where asked for.
@@ -44,12 +55,37 @@ pub struct CpuEngine {
     pub cache_failures: Vec<String>,
     /// Where rewritten graphs are kept from one process to the next.
     pub cache: Option<PlanCache>,
-    plans: HashMap<(u128, bool, Precision), Entry>,
+    plans: HashMap<(u128, Form, Precision), Entry>,
     clock: u64,
 }
 
+/// A form of class `conditioning` whose values differed too much from those of the plain form.
+#[derive(Clone, Debug)]
+pub struct Dropped {
+    pub rules: Vec<&'static str>,
+    /// The difference, relative to the plain values.
+    pub by: f64,
+    pub allowed: f64,
+    /// The source text behind the first of the forms.
+    pub origin: Origin,
+}
+
+/// How a graph is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Form {
+    Written,
+    Rewritten,
+    /// Without rules that may lose digits.
+    Plain,
+}
+
+/// The conditioning rules of a plan, and the source text behind the first.
+type Probed = (Vec<&'static str>, Origin);
+
 struct Entry {
     executor: Executor,
+    /// The last output says how much these rules cost in digits.
+    probed: Option<Probed>,
     /// What the executor says it holds.
     bytes: usize,
     used: u64,
@@ -65,6 +101,8 @@ impl CpuEngine {
             wanted: Wanted::default(),
             timings: Timings::default(),
             texts: Vec::new(),
+            proofs: Vec::new(),
+            dropped: Vec::new(),
             failures: Vec::new(),
             recorder: None,
             cache_failures: Vec::new(),
@@ -74,36 +112,67 @@ impl CpuEngine {
         }
     }
 
-    fn compile(&mut self, graph: &Graph, structure: u128, level: Level, precision: Precision) -> Result<Executor, Fault> {
+    fn compile(
+        &mut self,
+        graph: &Graph,
+        structure: u128,
+        form: Form,
+        precision: Precision,
+    ) -> Result<(Executor, Option<Probed>), Fault> {
+        let level = if form == Form::Written { Level::Off } else { self.level };
         let (wanted, machine) = (self.wanted, self.machine);
-        let (texts, failures, complaints) = (&mut self.texts, &mut self.failures, &mut self.cache_failures);
+        let (texts, failures, complaints, proofs) =
+            (&mut self.texts, &mut self.failures, &mut self.cache_failures, &mut self.proofs);
         // What the rewriter did is told by the rewriter.
-        let cache = self.cache.as_ref().filter(|_| level != Level::Off && !wanted.rewrite && PlanCache::wants(graph));
+        let fit = form == Form::Rewritten && !wanted.rewrite && !wanted.proof && PlanCache::wants(graph);
+        let cache = self.cache.as_ref().filter(|_| fit);
         let mut loaded = false;
-        let rewritten = self.timings.time(Stage::Rewrite, |_| -> Result<Graph, Fault> {
+        let (rewritten, probed) = self.timings.time(Stage::Rewrite, |_| -> Result<(Graph, bool), Fault> {
             let key = PlanCache::key(structure, level, &machine);
             match cache.map(|c| c.load(key, graph)) {
                 Some(Ok(Some(found))) => {
                     loaded = true;
-                    return Ok(found);
+                    let probed = found.outputs.len() > graph.outputs.len();
+                    return Ok((found, probed));
                 }
                 Some(Err(e)) => complaints.push(e),
                 Some(Ok(None)) | None => {}
             }
-            let done = crate::rewriting::rewrite(graph, level, &machine)
-                .map_err(|e| Fault::Internal(format!("rewrite: {e}")))?;
+            let failed = |e| Fault::Internal(format!("rewrite: {e}"));
+            let mut plain = form == Form::Plain;
+            let mut done = crate::rewriting::rewrite(graph, level, &machine, plain).map_err(failed)?;
+            // Where the forms cannot be compared, the plain one is taken.
+            let mut probed = None;
+            if gradus_rewrite::wants(&done) {
+                match gradus_rewrite::probed(graph, &done) {
+                    Some(g) => probed = Some(g),
+                    None => {
+                        plain = true;
+                        done = crate::rewriting::rewrite(graph, level, &machine, plain).map_err(failed)?;
+                    }
+                }
+            }
             failures.extend(done.report.failure.clone());
             if wanted.rewrite {
                 texts.push(("rewrite", format!("{}\n{}", done.report, done.graph.brief())));
             }
+            if wanted.proof && level != Level::Off {
+                let proved = crate::rewriting::prove(graph, level, &machine, plain, &done.graph.to_string());
+                proofs.push(proved.map_err(|e| Fault::Internal(format!("proof: {e}")))?);
+            }
             gradus_ir::verify(&done.graph).map_err(|e| Fault::Internal(format!("after rewriting: {e}")))?;
+            let (new, probed) = match probed {
+                Some(g) => (g, true),
+                None => (done.graph, false),
+            };
             if let (Some(c), None) = (cache, &done.report.failure)
-                && let Err(e) = c.store(key, &done.graph)
+                && let Err(e) = c.store(key, &new)
             {
                 complaints.push(e);
             }
-            Ok(done.graph)
+            Ok((new, probed))
         })?;
+        let probed = probed.then(|| gradus_rewrite::compared(&rewritten));
         let plan = self
             .timings
             .time(Stage::Plan, |_| gradus_plan::plan_with(&rewritten, PlanOptions { precision, ..PlanOptions::default() }))
@@ -116,7 +185,7 @@ impl CpuEngine {
         }
         self.timings.planned += 1;
         self.timings.loaded += usize::from(loaded);
-        Ok(Executor::new(Arc::new(plan)))
+        Ok((Executor::new(Arc::new(plan)), probed))
     }
 
     /// Drop the plans that were not used for longest.
@@ -130,11 +199,11 @@ impl CpuEngine {
         }
     }
 
-    fn run_at(&mut self, level: Level, precision: Precision, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+    fn run_at(&mut self, form: Form, precision: Precision, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
         let graph = &*settled(graph)?;
-        // A plan belongs to a graph, the level it was rewritten at, and its precision.
+        // A plan belongs to a graph, the form it was compiled in, and its precision.
         let structure = gradus_ir::structure(graph);
-        let key = (structure, level == Level::Off, precision);
+        let key = (structure, form, precision);
         self.clock += 1;
         let mut compiled = None;
         if self.plans.contains_key(&key) {
@@ -142,13 +211,13 @@ impl CpuEngine {
         } else {
             let spent = |t: &Timings| (t.of(Stage::Rewrite), t.of(Stage::Plan));
             let before = spent(&self.timings);
-            let executor = self.compile(graph, structure, level, precision)?;
+            let (executor, probed) = self.compile(graph, structure, form, precision)?;
             let after = spent(&self.timings);
             compiled = Some((after.0.saturating_sub(before.0), after.1.saturating_sub(before.1)));
             let threads = self.control.threads.as_ref().map_or(1, |t| t.count());
             let bytes = executor.bytes_with(threads);
             self.make_room(bytes);
-            self.plans.insert(key, Entry { executor, bytes, used: self.clock });
+            self.plans.insert(key, Entry { executor, probed, bytes, used: self.clock });
         }
         let Some(entry) = self.plans.get_mut(&key) else {
             return Err(Fault::Internal("a plan vanished from the cache".into()));
@@ -159,7 +228,21 @@ impl CpuEngine {
             r.ran(entry.executor.plan(), inputs, compiled);
         }
         let control = &self.control;
-        self.timings.time(Stage::Exec, |_| entry.executor.run(inputs, control)).map_err(fault)
+        let probed = entry.probed.clone();
+        let mut outs = self.timings.time(Stage::Exec, |_| entry.executor.run(inputs, control)).map_err(fault)?;
+        let Some((rules, origin)) = probed else { return Ok(outs) };
+        let by = outs.pop().and_then(|a| a.as_scalar()).unwrap_or(f64::NAN);
+        let allowed = if precision == Precision::F64 { MOST_APART } else { MOST_APART_SINGLE };
+        if by <= allowed {
+            return Ok(outs);
+        }
+        self.dropped.push(Dropped { rules, by, allowed, origin });
+        self.run_at(Form::Plain, precision, graph, inputs)
+    }
+
+    /// How graphs are compiled at this session's level.
+    fn form(&self) -> Form {
+        if self.level == Level::Off { Form::Written } else { Form::Rewritten }
     }
 }
 
@@ -171,11 +254,11 @@ impl Engine for CpuEngine {
     }
 
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
-        self.run_at(self.level, self.precision, graph, inputs)
+        self.run_at(self.form(), self.precision, graph, inputs)
     }
 
     fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
-        self.run_at(Level::Off, Precision::F64, graph, inputs)
+        self.run_at(Form::Written, Precision::F64, graph, inputs)
     }
 
     fn stabilise(&mut self, graph: &Graph) -> Graph {

@@ -48,6 +48,7 @@ pub struct Found {
     pub values: Vec<(String, Output)>,
     pub solves: Vec<Solved>,
     pub tests: Vec<TestResult>,
+    pub proofs: Vec<(String, gradus_proof::Proof)>,
 }
 
 impl<'s> SessionHost<'s> {
@@ -76,6 +77,26 @@ impl<'s> SessionHost<'s> {
             let d = Diagnostic::warning("E9009", Span::default(), format!("the plan cache: {text}"))
                 .note("the plan was made anew; the results are the same");
             self.keep(&Event::Warning(d));
+        }
+        for d in std::mem::take(&mut self.engine.dropped) {
+            let at = Span { file: FileId(d.origin.file), start: d.origin.start, end: d.origin.end };
+            let rules = d.rules.join(", ");
+            let w = Diagnostic::warning("W7005", at, "a faster form lost too many digits on these data; the plain form was run")
+                .at(format!("rewritten by {rules}"))
+                .note(format!("both forms differ by {:.0e} of the plain value, and {:.0e} is allowed", d.by, d.allowed))
+                .help("the result is that of the plain form; columns that are nearly dependent make it slow: center and scale them, or drop some");
+            self.keep(&Event::Warning(w));
+        }
+        for (proof, gap) in std::mem::take(&mut self.engine.proofs) {
+            if let Some(gap) = gap {
+                let d = Diagnostic::warning("E9010", Span::default(), format!("the proof of a rewritten graph is refused: {gap}"))
+                    .note(format!("the graph is `{}`", self.title))
+                    .note("the graph is used all the same; please report it with the script");
+                self.keep(&Event::Warning(d));
+            }
+            if !self.found.proofs.iter().any(|(_, p)| *p == proof) {
+                self.found.proofs.push((self.title.clone(), proof));
+            }
         }
         for (stage, text) in std::mem::take(&mut self.engine.texts) {
             if !self.shown.insert((stage, text.clone())) {
@@ -167,6 +188,7 @@ impl Host for SessionHost<'_> {
     fn emit(&mut self, event: Event) {
         if self.mode == Mode::Check {
             self.engine.texts.clear();
+            self.engine.proofs.clear();
             match &event {
                 Event::Warning(_) => self.keep(&event),
                 // What a check finds out about the script; its graphs are shown as they are run.

@@ -16,6 +16,7 @@ mod options;
 mod outcome;
 mod pipeline;
 mod plan_cache;
+pub mod proofs;
 pub mod report;
 mod rewriting;
 mod session;

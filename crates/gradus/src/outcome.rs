@@ -61,6 +61,8 @@ pub struct Outcome {
     pub values: Vec<(String, Output)>,
     pub solves: Vec<Solved>,
     pub tests: Vec<TestResult>,
+    /// Where asked for (`explain` with the stage `proof`): the proof of each rewritten graph, under the graph's title.
+    pub proofs: Vec<(String, gradus_proof::Proof)>,
     pub timings: Timings,
 }
 
@@ -72,6 +74,7 @@ impl Outcome {
             values: Vec::new(),
             solves: Vec::new(),
             tests: Vec::new(),
+            proofs: Vec::new(),
             timings: Timings::default(),
         }
     }

@@ -36,7 +36,8 @@ pub fn run(
 ) -> Outcome {
     engine.timings = Timings::default();
     engine.texts.clear();
-    engine.wanted = Wanted { rewrite: shows(command, "rewrite"), plan: shows(command, "plan") };
+    engine.proofs.clear();
+    engine.wanted = Wanted { rewrite: shows(command, "rewrite"), plan: shows(command, "plan"), proof: shows(command, "proof") };
     let mut outcome = stages(command, script, sources, reader, engine, options, emit);
     outcome.timings = std::mem::take(&mut engine.timings);
     outcome
@@ -151,7 +152,7 @@ fn conclude(mut diagnostics: Vec<Diagnostic>, ended: gradus_eval::Outcome, found
         Status::Done if failed => Status::TestFailed,
         status => status,
     };
-    Outcome { values: found.values, solves: found.solves, tests: found.tests, ..Outcome::new(status, diagnostics) }
+    Outcome { values: found.values, solves: found.solves, tests: found.tests, proofs: found.proofs, ..Outcome::new(status, diagnostics) }
 }
 
 fn merge(into: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {

@@ -1,6 +1,7 @@
 //! How much the rewriter may do, and the calls to it.
 
 use gradus_ir::Graph;
+use gradus_proof::Proof;
 use gradus_rewrite::{Machine, Options, RewriteError, Rewritten};
 
 /// `--rewrites`.
@@ -24,8 +25,9 @@ impl From<Level> for gradus_rewrite::Level {
     }
 }
 
-pub fn rewrite(graph: &Graph, level: Level, machine: &Machine) -> Result<Rewritten, RewriteError> {
-    gradus_rewrite::rewrite(graph, level.into(), &Options { machine: *machine, ..Options::default() })
+/// `plain`: without rules that may lose digits.
+pub fn rewrite(graph: &Graph, level: Level, machine: &Machine, plain: bool) -> Result<Rewritten, RewriteError> {
+    gradus_rewrite::rewrite(graph, level.into(), &Options { machine: *machine, plain, ..Options::default() })
 }
 
 /// Safer forms before differentiation; they are equal over the reals, so only the default level has them.
@@ -34,4 +36,37 @@ pub fn stabilise(graph: &Graph, level: Level) -> Graph {
         Level::Default => gradus_rewrite::stabilise(graph).graph,
         Level::Off | Level::Strict => graph.clone(),
     }
+}
+
+/// The proof of what `rewrite` made of the graph (`text`), and why the checker does not accept it, where it does not.
+pub fn prove(
+    graph: &Graph,
+    level: Level,
+    machine: &Machine,
+    plain: bool,
+    text: &str,
+) -> Result<(Proof, Option<String>), RewriteError> {
+    let options = Options { machine: *machine, plain, ..Options::default() };
+    let (_, proof, refused) = gradus_rewrite::prove(graph, level.into(), &options)?;
+    // In a proof every loop has a label of its own, `fista#0`; else it is about the same graph.
+    let gap = match refused {
+        Some(r) => Some(r.to_string()),
+        None if unnumbered(proof.last()) != text => Some("it is about another form of the graph".to_string()),
+        None => None,
+    };
+    Ok((proof, gap))
+}
+
+/// The text without the numbers in the labels of loops.
+fn unnumbered(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut parts = text.split("label=\"");
+    out.push_str(parts.next().unwrap_or_default());
+    for p in parts {
+        out.push_str("label=\"");
+        let (label, rest) = p.split_at(p.find('"').unwrap_or(p.len()));
+        out.push_str(label.rsplit_once('#').map_or(label, |(l, _)| l));
+        out.push_str(rest);
+    }
+    out
 }

@@ -1,18 +1,21 @@
 //! The Gram form of least squares: `A' (A x - b)` as `G x - c`, with `G = A' A` and `c = A' b` known before the loop.
 //!
-//! The condition number of G is the square of that of A, so the class is `Conditioning`: a run-time probe that compares both
-//! forms belongs beside the plan. Until it exists the guard allows only what costs least to trust: at least twice as many rows as
-//! columns, A known and unchanging, and a loop long enough to pay (which the cost decides).
+//! The condition number of G is the square of that of A, so the class is `Conditioning`: `probe.rs` compares both forms on the data,
+//! and the plain form is run where they differ too much. The guard allows only what promises to pay for that: at least twice as
+//! many rows as columns, A known and unchanging, and a loop of some length (the cost decides the rest).
 
 use super::matrix::product;
 use super::{
-    Case, Family, Head, Rule, as_product, at, first, flip, lin, linear, matmul, node, nothing, prod, products, rank, transposed, varies_apart,
+    Case, Family, Head, Rule, as_product, at, first, flip, lin, linear, matmul, node, nothing, prod, products, rank, transposed, varies_apart, varies_long,
 };
 use crate::report::Class;
 use crate::sea::Sop;
 use crate::space::{Term, View};
 use egg::Id;
 use gradus_ir::{Dim, Op, ReduceOp, Shape};
+
+/// Steps of a loop below which the Gram matrix is not worth its making and its probe.
+const LEAST: f64 = 16.0;
 
 /// Is one the transpose of the other?
 pub(super) fn is_pair(v: &dyn View, a: Id, b: Id) -> bool {
@@ -32,7 +35,7 @@ fn gram(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let Some((a, bc)) = product(v, op, kids) else { return nothing() };
     let mut out = Vec::new();
     for (b, c) in products(v, bc) {
-        if rank(v, b) == 2 && rank(v, c) <= 2 && is_pair(v, a, b) && tall(v, b) && varies_apart(v, &[a, b], c) {
+        if rank(v, b) == 2 && rank(v, c) <= 2 && is_pair(v, a, b) && tall(v, b) && varies_long(v, &[a, b], c, LEAST) {
             out.push(matmul(matmul(at(a), at(b)), at(c)));
         }
     }
@@ -40,7 +43,7 @@ fn gram(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     if rank(v, a) == 1 {
         let m = bc;
         for (b, c) in products(v, a) {
-            if rank(v, c) == 1 && v.find(b) == v.find(m) && tall(v, m) && varies_apart(v, &[m], c) {
+            if rank(v, c) == 1 && v.find(b) == v.find(m) && tall(v, m) && varies_long(v, &[m], c, LEAST) {
                 out.push(matmul(matmul(flip(v, m), at(m)), at(c)));
             }
         }
@@ -119,7 +122,8 @@ fn gram_value(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let Some(r) = squared_norm(v, op, kids) else { return nothing() };
     let shape = v.fact(r).shape().clone();
     let mut out = Vec::new();
-    v.forms(r, &mut |op, kids| {
+    v.forms(r, &mut |op, all| {
+        let kids = all;
         let Sop::Lin { coeffs, constant } = op else { return };
         if constant.get() != 0.0 || kids.iter().any(|k| v.fact(*k).shape() != &shape) {
             return;
@@ -129,7 +133,7 @@ fn gram_value(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
                 let others: Vec<Id> = kids.iter().enumerate().filter(|(i, _)| *i != j).map(|(_, k)| *k).collect();
                 let mut known = others.clone();
                 known.push(a);
-                if rank(v, a) != 2 || rank(v, x) != 1 || !tall(v, a) || !varies_apart(v, &known, x) {
+                if rank(v, a) != 2 || rank(v, x) != 1 || !tall(v, a) || !varies_long(v, &known, x, LEAST) {
                     continue;
                 }
                 let scales: Vec<f64> =
@@ -139,6 +143,7 @@ fn gram_value(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
                     ([s], [k]) => (*s, at(*k)),
                     _ => (1.0, lin(scales.iter().copied().zip(others.iter().map(|k| at(*k))).collect(), 0.0)),
                 };
+                v.used(r, op, all);
                 let c = c.get();
                 let gx = matmul(matmul(flip(v, a), at(a)), at(x));
                 let mut terms = vec![(c * c, matmul(at(x), gx))];

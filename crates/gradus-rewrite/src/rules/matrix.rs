@@ -2,7 +2,7 @@
 
 use super::{
     Rule, as_product, at, first, flip, lin, matmul, node, nothing, prod, products, rank, stretch, sum,
-    transposed, varies_apart,
+    transposed, varies_apart, varies_long,
 };
 use crate::sea::{Sop, size};
 use crate::space::{Term, View};
@@ -277,11 +277,14 @@ fn definite(v: &dyn View, m: Id) -> bool {
     .is_some()
 }
 
+/// Steps of a loop below which solving each time costs no more than factors and their probe.
+const LEAST: f64 = 8.0;
+
 /// Solves with a positive definite matrix that does not vary: factored before the loop. The factors are orthogonal and triangular,
 /// so that a matrix that is definite only over the reals gives numbers all the same.
 fn factor_once(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
     let (Some(Op::Solve { .. }), [a, b]) = (op.ir(), kids) else { return nothing() };
-    if !varies_apart(v, &[*a], *b) || !definite(v, *a) {
+    if !varies_long(v, &[*a], *b, LEAST) || !definite(v, *a) {
         return nothing();
     }
     let part = |k: u32| node(Op::Get(k), vec![node(Op::Qr, vec![at(*a)])]);

@@ -1,6 +1,11 @@
 //! The rules, by family, and the words they are written in.
 //!
 //! A rule looks at one form of a class and proposes equal ones. Its guards read facts; what is not known counts as false.
+//!
+//! A new rule also needs its law in `gradus-proof/src/laws.rs`, under the same name: there a proof is checked by people who do not
+//! trust what is written here. A test (`tests/proofs.rs`) proves every case by that law; until the law is stated, the rule's name
+//! stands in its list `UNCHECKED`. For the proof to say what a rule went by, read forms by `first` and `products`, or call
+//! `v.used` beside `v.forms`.
 
 
 /// A rule: name, class (after `directed` where the old form must not stand for the new one), family, heads of the forms it looks
@@ -179,6 +184,9 @@ pub(crate) fn first<T>(v: &dyn View, id: Id, mut f: impl FnMut(&Sop, &[Id]) -> O
     v.forms(id, &mut |op, kids| {
         if out.is_none() {
             out = f(op, kids);
+            if out.is_some() {
+                v.used(id, op, kids);
+            }
         }
     });
     out
@@ -189,6 +197,7 @@ pub(crate) fn products(v: &dyn View, id: Id) -> Vec<(Id, Id)> {
     let mut out = Vec::new();
     v.forms(id, &mut |op, kids| {
         if let (Some(Op::MatMul), [a, b]) = (op.ir(), kids) {
+            v.used(id, op, kids);
             out.push((v.find(*a), v.find(*b)));
         }
     });
@@ -273,6 +282,15 @@ pub(crate) fn varies_apart(v: &dyn View, xs: &[Id], z: Id) -> bool {
         deps_union(&mut d, &v.fact(*x).deps);
     }
     v.fact(z).deps.iter().any(|l| !d.contains(l))
+}
+
+/// Does `z` vary in a loop of so many steps in which none of `xs` does?
+pub(crate) fn varies_long(v: &dyn View, xs: &[Id], z: Id, steps: f64) -> bool {
+    let mut d = Deps::new();
+    for x in xs {
+        deps_union(&mut d, &v.fact(*x).deps);
+    }
+    v.fact(z).deps.iter().any(|l| !d.contains(l) && v.trips(*l) >= steps)
 }
 
 pub(crate) fn nothing() -> Vec<Term> {

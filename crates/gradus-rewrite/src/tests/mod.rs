@@ -2,6 +2,8 @@
 
 mod expr;
 mod linear;
+mod probe;
+mod proofs;
 mod random;
 mod rules;
 mod sample;

@@ -11,7 +11,7 @@ fn check(level: Level, seeds: std::ops::Range<u64>, steps: usize) {
         let old = run(&case.graph, &case.inputs);
         // The small-graph shortcut is not what is tested here.
         let mut report = crate::Report::default();
-        let new = crate::improved(&case.graph, level, &Options::default(), &mut report)
+        let new = crate::improved_with(&case.graph, level, &Options::default(), &mut report, None)
             .unwrap_or_else(|e| panic!("seed {seed}: {e}\n{}", case.graph));
         gradus_ir::verify(&new).unwrap_or_else(|e| panic!("seed {seed}: {e}\n{}\n{new}", case.graph));
         let got = run(&new, &case.inputs);
@@ -45,7 +45,7 @@ fn edges(seeds: std::ops::Range<u64>) {
         }
         let old = run(&case.graph, &case.inputs);
         for level in [Level::Strict, Level::Default] {
-            let new = crate::improved(&case.graph, level, &Options::default(), &mut crate::Report::default()).unwrap();
+            let new = crate::improved_with(&case.graph, level, &Options::default(), &mut crate::Report::default(), None).unwrap();
             let got = run(&new, &case.inputs);
             for (a, b) in old.iter().zip(&got) {
                 for (x, y) in a.data.iter().zip(b.data.iter()) {

@@ -31,6 +31,9 @@ fn proves(rule: &Rule, case: &Case) -> (bool, bool) {
     sea.loops.push(LoopInfo {
         trip: Trip::Count(Dim::Known(1000)),
         carries: params.len() - 1,
+        kept: (0..params.len() - 1).collect(),
+        kept_collected: Vec::new(),
+        source_carries: params.len() - 1,
         scanned: 0,
         collected: 0,
         has_cond: false,

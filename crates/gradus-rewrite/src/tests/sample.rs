@@ -204,7 +204,7 @@ fn check(seed: u64, cases: &[Case], counts: &mut BTreeMap<&'static str, u64>, sk
     let old = reference::run(&g, &inputs).map_err(|e| format!("{e}"))?;
     for level in [Level::Strict, Level::Default] {
         let mut report = Report::default();
-        let new = crate::improved(&g, level, &options, &mut report).map_err(|e| format!("{level:?}: {e}"))?;
+        let new = crate::improved_with(&g, level, &options, &mut report, None).map_err(|e| format!("{level:?}: {e}"))?;
         gradus_ir::verify(&new).map_err(|e| format!("{level:?}: {e}\n{new}"))?;
         let got = reference::run(&new, &inputs).map_err(|e| format!("{level:?}: {e}\n{new}"))?;
         for f in &report.fired {

@@ -149,7 +149,6 @@ pub const LAWS: &[Law] = &[
     pattern("stable/one-minus-sigmoid", &[("(sub 1 (sigmoid x))", "(sigmoid (neg x))")], &[]),
     own("stable/softmax", logs::softmax),
     own("stable/log-add-exp", logs::log_add_exp),
-    pattern("stable/log-exp", &[("(log (exp x))", "x")], &[]),
     own("stable/log-of-product", logs::log_of_product),
     own("stable/log-power", logs::log_power),
     own("stable/log-of-reduced-product", logs::log_of_reduced_product),

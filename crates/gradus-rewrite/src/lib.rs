@@ -79,6 +79,8 @@ pub struct Options {
     pub gram_value: bool,
     /// No rule that may lose digits (those of class `conditioning`).
     pub plain: bool,
+    /// Also the rules that may lose digits and have no comparison at run time: weighted Gram matrices, Woodbury, push-through.
+    pub unprobed: bool,
     /// Rules that must not fire, by name.
     pub without: Vec<String>,
     /// What the cost model knows of the machine that will run the graph.
@@ -270,7 +272,7 @@ fn improved_with(
     let allowed: Vec<&rules::Rule> = rules::all()
         .into_iter()
         .filter(|r| level == Level::Default || r.class == Class::Exact)
-        .filter(|r| !options.plain || r.class != Class::Conditioning)
+        .filter(|r| r.class != Class::Conditioning || !options.plain && (options.unprobed || probe::PROBED.contains(&r.name)))
         .filter(|r| r.name != rules::gram::VALUE || options.gram_value)
         .filter(|r| !options.without.iter().any(|w| w == r.name))
         .collect();

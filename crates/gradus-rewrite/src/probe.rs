@@ -54,11 +54,12 @@ fn inside(g: &Graph) -> usize {
     g.nodes().flat_map(|(_, n)| n.op.regions()).map(|r| count(r)).sum()
 }
 
-/// Does a graph hold forms that are to be compared before they are trusted? (Of the other rules of class `conditioning` there is
-/// no probe: they solve systems that are as large as their data are few, once.)
+/// The rules of class `conditioning` whose forms can be compared. The others stay out unless `Options::unprobed` asks for them.
+pub(crate) const PROBED: [&str; 3] = ["matrix/gram", "matrix/gram-value", "matrix/factor-once"];
+
+/// Does a graph hold forms that are to be compared before they are trusted?
 pub fn wants(done: &Rewritten) -> bool {
-    let probed = ["matrix/gram", "matrix/gram-value", "matrix/factor-once"];
-    done.report.fired.iter().any(|f| f.class == Class::Conditioning && probed.contains(&f.rule))
+    done.report.fired.iter().any(|f| f.class == Class::Conditioning && PROBED.contains(&f.rule))
 }
 
 /// The rewritten graph with one more output, a real: the largest difference of both forms relative to the plain one. `None` where

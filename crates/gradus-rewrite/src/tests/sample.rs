@@ -200,7 +200,7 @@ fn check(seed: u64, cases: &[Case], counts: &mut BTreeMap<&'static str, u64>, sk
     for (_, v) in machine.fields_mut() {
         *v *= [0.02, 0.3, 1.0, 5.0][rng.below(4)];
     }
-    let options = Options { machine, gram_value: rng.chance(10), ..Options::default() };
+    let options = Options { machine, gram_value: rng.chance(10), unprobed: true, ..Options::default() };
     let old = reference::run(&g, &inputs).map_err(|e| format!("{e}"))?;
     for level in [Level::Strict, Level::Default] {
         let mut report = Report::default();

@@ -38,6 +38,8 @@ struct Typed<T: Real> {
     crew: Vec<Worker<T>>,
     kernels: Kernels<T>,
     native: Tier,
+    /// The crew for which the bytes were last counted, and their number.
+    said: (usize, usize),
 }
 
 // Addresses are only used during a run, which has its inputs and the executor borrowed.
@@ -171,7 +173,11 @@ fn ready<'a, T: Real>(
     crew: usize,
     limit: Option<usize>,
 ) -> Result<&'a mut Typed<T>, Fault> {
-    let needed = bytes::<T>(plan, crew);
+    // Counted once: a run that follows another allocates nothing but its results.
+    let needed = match m {
+        Some(m) if m.said.0 == crew => m.said.1,
+        _ => bytes::<T>(plan, crew),
+    };
     if let Some(limit) = limit
         && needed > limit
     {
@@ -194,9 +200,11 @@ fn ready<'a, T: Real>(
             crew: Vec::new(),
             kernels: Kernels::detect(),
             native: Tier::default(),
+            said: (crew, needed),
         }));
     }
     let Some(m) = m.as_deref_mut() else { return Err(Fault::Internal("no memory was allocated".into())) };
+    m.said = (crew, needed);
     if m.crew.len() < crew {
         let sizes = Sizes::of(plan);
         m.crew.reserve_exact(crew - m.crew.len());

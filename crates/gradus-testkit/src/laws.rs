@@ -177,6 +177,12 @@ fn of_set(item: &Item, i: &Instance) -> String {
         line(format!("let z{k} = project(S, w{k})"));
         line(format!("assert contains(S, p{k}, {tol:e}), \"the projection of {point} is feasible\""));
         line(format!("assert norm_inf(project(S, p{k}) - p{k}) <= {tol:e}, \"projecting {point} twice is projecting once\""));
+        if item.is("cone") {
+            line(format!("assert norm_inf(project(S, 2 * v{k}) - 2 * p{k}) <= {tol:e}, \"a cone at {point}\""));
+        }
+        if item.is("symmetric") {
+            line(format!("assert norm_inf(project(S, -v{k}) + p{k}) <= {tol:e}, \"symmetric at {point}\""));
+        }
         if !item.is("convex") {
             line(format!("assert norm2(p{k} - v{k}) <= norm2(z{k} - v{k}) * (1 + 1e-12), \"no other member is nearer to {point}\""));
             continue;
@@ -195,12 +201,6 @@ fn of_set(item: &Item, i: &Instance) -> String {
             line(format!("let m{k} = minimize_linear(S, v{k})"));
             line(format!("assert contains(S, m{k}, {tol:e}), \"the linear minimizer for {point} is feasible\""));
             line(format!("assert dot(v{k}, m{k}) <= dot(v{k}, z{k}) + {:e}, \"the linear minimizer for {point} is best\"", tol * scale * 10.0));
-        }
-        if item.is("cone") {
-            line(format!("assert norm_inf(project(S, 2 * v{k}) - 2 * p{k}) <= {tol:e}, \"a cone at {point}\""));
-        }
-        if item.is("symmetric") {
-            line(format!("assert norm_inf(project(S, -v{k}) + p{k}) <= {tol:e}, \"symmetric at {point}\""));
         }
         if item.is("bounded") {
             line(format!("assert norm2(p{k}) <= 100, \"bounded at {point}\""));
@@ -295,7 +295,7 @@ mod tests {
         let item = Item { name: "l2_ball".into(), facts: vec!["cone".into()], body: String::new() };
         let wrong_fact = of_set(&item, &instance("l2_ball(1)", "5"));
         assert!(run("wrong fact", &wrong_fact).is_err_and(|e| e.contains("a cone")));
-        let item = Item { name: "bad".into(), facts: vec![], body: String::new() };
+        let item = Item { name: "bad".into(), facts: vec!["convex".into()], body: String::new() };
         let declared = "set bad(d: int) of x: real[d] {\n  where norm2(x) <= 1\n  project v = v / max(norm1(v), 1)\n}\n";
         let wrong_projection = format!("{declared}{}", of_set(&item, &instance("bad(5)", "5")));
         let found = run("wrong projection", &wrong_projection);

@@ -216,7 +216,7 @@ impl Host for SessionHost<'_> {
     fn limits(&self, bytes: usize) -> Result<(), Fault> {
         let control = &self.engine.control;
         control.check(true).map_err(fault)?;
-        match control.memory_limit.unwrap_or(MOST_TRACED) {
+        match control.memory_limit.map_or(MOST_TRACED, |m| m.min(MOST_TRACED)) {
             limit if bytes > limit => Err(Fault::Memory { needed: bytes, limit }),
             _ => Ok(()),
         }

@@ -121,7 +121,7 @@ impl Builder {
         let control = Control {
             threads: Some(Arc::new(threads)),
             cancel: Some(self.options.cancel.0.clone()),
-            memory_limit: self.options.limits.memory,
+            memory_limit: self.options.limits.memory.or_else(installed_memory),
             native: self.options.native,
             ..Control::default()
         };
@@ -233,4 +233,11 @@ impl Session {
         self.engine.control.deadline = self.options.limits.time.and_then(|t: Duration| now.checked_add(t));
         pipeline::run(&command, script, &mut self.sources, &mut self.reader, &mut self.engine, &self.options, emit)
     }
+}
+
+/// Bytes of memory that the machine has, where it tells: what no computation can hold is refused instead of ending the process.
+fn installed_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kilobytes = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?.trim().strip_suffix("kB")?.trim();
+    kilobytes.parse::<usize>().ok()?.checked_mul(1024)
 }

@@ -2,6 +2,7 @@
 
 use crate::env::Env;
 use crate::interp::{Interp, Mode};
+use crate::tracer::Region;
 use crate::tree::TypeTree;
 use crate::value::{Eval, Num, Stop, Value};
 use gradus_ir::{Array, BinaryOp, DType, Dim, Loop, Op, Trip, Ty};
@@ -271,6 +272,12 @@ impl Interp<'_> {
         {
             return Ok((Vec::new(), collected, outs));
         }
+        if count == 0
+            && scanned.is_none()
+            && let Some(last) = self.written_out(&region, carries, &bound, span)?
+        {
+            return Ok((last, collected, Vec::new()));
+        }
         let mut inputs: Vec<Num> = carries.to_vec();
         inputs.extend(scanned);
         inputs.extend(region.captures);
@@ -289,6 +296,38 @@ impl Interp<'_> {
         let outs = (0..count).map(|k| get(1 + carries.len() + k)).collect::<Eval<Vec<_>>>()?;
         // Only the structure of the tree is used from here on; its leaf types are those of one step.
         Ok((last, collected, outs))
+    }
+}
+
+/// Most steps, and most operations of all steps together, of a loop that is written out.
+const FEW_STEPS: i64 = 16;
+const FEW_OPS: usize = 600;
+/// Elements of a state from which steps written out pay: they become one pass over memory, and so does their derivative, which
+/// then keeps nothing.
+const LARGE: i64 = 4096;
+
+impl Interp<'_> {
+    /// The last state of a short loop over large arrays, its steps one after the other; `None` where it stays a loop.
+    fn written_out(&mut self, region: &Region, carries: &[Num], bound: &Dim, span: Span) -> Eval<Option<Vec<Num>>> {
+        let Some(steps) = bound.known().filter(|n| (1..=FEW_STEPS).contains(n)) else { return Ok(None) };
+        let plain = region.graph.nodes().all(|(_, n)| n.op.regions().is_empty());
+        let large = carries.iter().any(|c| self.ty(*c).shape.count().known().is_some_and(|n| n >= LARGE));
+        if !plain || !large || region.graph.len() * steps as usize > FEW_OPS {
+            return Ok(None);
+        }
+        let mut state = carries.to_vec();
+        for k in 0..steps {
+            let mut args = vec![self.int(k)?];
+            args.extend(state.iter().copied());
+            args.extend(region.captures.iter().copied());
+            let next = self.inline(&region.graph, &args, span)?;
+            state = next
+                .into_iter()
+                .zip(carries)
+                .map(|(n, c)| if self.ty(n).dtype < self.ty(*c).dtype { self.un(gradus_ir::UnaryOp::ToReal, n, span) } else { Ok(n) })
+                .collect::<Eval<_>>()?;
+        }
+        Ok(Some(state))
     }
 }
 

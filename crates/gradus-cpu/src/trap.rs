@@ -3,7 +3,7 @@
 use crate::control::Fault;
 use crate::executor::Machine;
 use crate::real::Real;
-use gradus_plan::{Access, Call, Func, Fused, Instr, Kind, Out, Pattern, Src};
+use gradus_plan::{Access, Call, Func, Fused, Instr, Kind, Out, Src};
 
 /// What a value is made of.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -26,21 +26,6 @@ fn class<T: Real>(x: T) -> Class {
 /// The worst of some values.
 fn worst<T: Real>(x: impl Iterator<Item = T>) -> Class {
     x.map(class).fold(Class::Finite, |a, b| if b > a { b } else { a })
-}
-
-fn offset(pattern: &Pattern, mut i: usize) -> isize {
-    match pattern {
-        Pattern::Dense => i as isize,
-        Pattern::Splat => 0,
-        Pattern::Strided(axes) => {
-            let mut at = 0;
-            for &(d, s) in axes.iter().rev() {
-                at += (i % d) as isize * s;
-                i /= d;
-            }
-            at
-        }
-    }
 }
 
 impl<T: Real> Machine<'_, T> {
@@ -117,7 +102,7 @@ impl<T: Real> Machine<'_, T> {
         }
         // SAFETY: indices inside the iteration space.
         unsafe {
-            let element = |a: &Access, i: usize| *self.at(a.place).offset(offset(&a.pattern, i));
+            let element = |a: &Access, i: usize| *self.at(a.place).offset(a.pattern.offset(i));
             let constants = worst(f.program.iter().flat_map(|l| [l.a, l.b, l.c, l.d]).filter_map(|s| match s {
                 Src::Imm(v) => Some(T::constant(v)),
                 _ => None,

@@ -168,6 +168,15 @@ impl Interp<'_> {
         Ok(index)
     }
 
+    /// A function that the evaluator itself calls.
+    pub(crate) fn library_function(&mut self, module: &str, name: &str, span: Span) -> Eval<Value> {
+        let index = self.library_module(module, span)?;
+        match self.find_in_module(index, name)? {
+            Some(f) => Ok(f),
+            None => Err(Diagnostic::error("E9005", span, format!("the library has no `{name}`")).into()),
+        }
+    }
+
     /// A name of the module, else of the prelude, else a builtin.
     pub fn find_in_module(&mut self, module: usize, name: &str) -> Eval<Option<Value>> {
         if let Some(v) = self.modules.get(module).and_then(|m| m.names.get(name)) {

@@ -2,7 +2,7 @@
 
 use crate::interp::Interp;
 use crate::value::{Eval, Num, Typed, Value};
-use gradus_ir::Ty;
+use gradus_ir::{Op, Ty, UnaryOp};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
@@ -146,6 +146,20 @@ impl Interp<'_> {
         tree.build(&mut leaves.iter().copied()).ok_or_else(|| {
             Diagnostic::error("E9004", span, "internal error: a tree lost a leaf").into()
         })
+    }
+
+    /// A tree of that structure, filled with one number.
+    pub(crate) fn filled_like(&mut self, v: &Value, value: f64, span: Span) -> Eval<Value> {
+        self.map_tree(v, span, &mut |s, n| {
+            let c = s.real(value)?;
+            let shape = s.ty(n).shape;
+            s.emit(Op::Broadcast(shape), &[c], span)
+        })
+    }
+
+    /// The tree, which counts as constant for derivatives.
+    pub(crate) fn held_still(&mut self, v: &Value, span: Span) -> Eval<Value> {
+        self.map_tree(v, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span))
     }
 
     /// Apply `f` to every leaf.

@@ -28,22 +28,6 @@ pub(crate) struct Touch {
     pub host: bool,
 }
 
-/// The offset of element `i` of an iteration space.
-pub(crate) fn offset(pattern: &Pattern, mut i: usize) -> isize {
-    match pattern {
-        Pattern::Dense => i as isize,
-        Pattern::Splat => 0,
-        Pattern::Strided(axes) => {
-            let mut at = 0;
-            for &(d, s) in axes.iter().rev() {
-                at += (i % d) as isize * s;
-                i /= d;
-            }
-            at
-        }
-    }
-}
-
 fn hull(pattern: &Pattern, count: usize) -> (isize, isize) {
     match pattern {
         Pattern::Dense => (0, count as isize),
@@ -131,7 +115,7 @@ pub(crate) fn touches(i: &Instr, f: &mut dyn FnMut(Touch)) {
                 } else if *p == Pattern::Splat {
                     each(1)
                 } else {
-                    Elements::Each((0..x.count).map(|k| offset(p, k)).collect())
+                    Elements::Each((0..x.count).map(|k| p.offset(k)).collect())
                 }
             };
             for a in &x.inputs {

@@ -1,6 +1,5 @@
 //! Elementwise operations as instructions of the machine, in the order of the executor's own.
 
-use crate::access::offset;
 use crate::emit::Emit;
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
@@ -211,7 +210,7 @@ impl Emit<'_, '_> {
         for e in 0..f.count {
             let mut inputs = Vec::with_capacity(f.inputs.len());
             for a in &f.inputs {
-                inputs.push(self.read(&a.place, offset(&a.pattern, e)));
+                inputs.push(self.read(&a.place, a.pattern.offset(e)));
             }
             let mut registers: Vec<Option<Val>> = vec![None; f.registers as usize];
             for l in &f.program {
@@ -244,7 +243,7 @@ impl Emit<'_, '_> {
         for (o, values) in f.outs.iter().zip(&results) {
             if let Out::Store { access, .. } = o {
                 for (e, v) in values.iter().enumerate() {
-                    self.write(&access.place, offset(&access.pattern, e), *v);
+                    self.write(&access.place, access.pattern.offset(e), *v);
                 }
             }
         }

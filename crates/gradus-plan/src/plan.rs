@@ -44,6 +44,24 @@ pub enum Pattern {
     Strided(SmallVec<[(usize, isize); 4]>),
 }
 
+impl Pattern {
+    /// Where element `i` of the iteration space is, from the place.
+    pub fn offset(&self, mut i: usize) -> isize {
+        match self {
+            Pattern::Dense => i as isize,
+            Pattern::Splat => 0,
+            Pattern::Strided(axes) => {
+                let mut at = 0;
+                for &(d, s) in axes.iter().rev() {
+                    at += (i % d) as isize * s;
+                    i /= d;
+                }
+                at
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     pub place: Place,

@@ -140,11 +140,7 @@ pub(super) fn linspace(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval
 
 fn like(s: &mut Interp<'_>, args: &[CallArg], who: &str, value: f64, span: Span) -> Eval<Value> {
     let v = s.one_arg(args, who, span)?;
-    s.map_tree(&v, span, &mut |s, n| {
-        let c = s.real(value)?;
-        let shape = s.ty(n).shape;
-        s.emit(Op::Broadcast(shape), &[c], span)
-    })
+    s.filled_like(&v, value, span)
 }
 
 pub(super) fn zeros_like(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {

@@ -25,6 +25,13 @@ pub struct Split {
     pub stochastic: bool,
 }
 
+impl Split {
+    /// The proxable part, to be shared.
+    pub fn prox_fn(&self) -> Arc<ProxFn> {
+        Arc::new(ProxFn { tree: self.prox.tree.clone(), parts: self.prox.parts.clone() })
+    }
+}
+
 struct Parts {
     smooth: Vec<Num>,
     terms: Vec<RawTerm>,

@@ -232,7 +232,7 @@ impl Interp<'_> {
             self.check_fit(runner, &p, &split, &facts, *at)?;
         }
         let constraints = (!p.constraints.is_empty()).then(|| self.constraint_function(&p));
-        let prox = Arc::new(super::prox::ProxFn { tree: split.prox.tree.clone(), parts: split.prox.parts.clone() });
+        let prox = split.prox_fn();
         let mut task = Task {
             smooth: split.smooth.clone(),
             prox,

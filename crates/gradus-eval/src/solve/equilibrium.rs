@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::interp::Interp;
 use crate::tree::TypeTree;
 use crate::value::{Eval, Stop, Value};
-use gradus_ir::{BinaryOp, UnaryOp};
+use gradus_ir::BinaryOp;
 use gradus_syntax::ast::Find;
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
@@ -35,10 +35,10 @@ impl Interp<'_> {
         let x = x?;
         match diff {
             Diff::Unroll => Ok(x),
-            Diff::None => self.map_tree(&x, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span)),
+            Diff::None => self.held_still(&x, span),
             Diff::Implicit { linear, tolerance } => {
                 let eq = Equation { label: "find", symmetric: false, linear, tolerance, span };
-                let (operator, prox) = (self.operator_of(&problem), set_of(&split));
+                let (operator, prox) = (self.operator_of(&problem), split.prox_fn());
                 self.attach(&x, &eq, &mut |s, x| s.natural_map(&operator, &prox, x, span))
             }
         }
@@ -138,7 +138,7 @@ impl Interp<'_> {
         }
         let mut task = Task {
             smooth: split.smooth.clone(),
-            prox: set_of(&split),
+            prox: split.prox_fn(),
             set: p.set.clone(),
             constraints: None,
             operator: Some(self.operator_of(&p)),
@@ -184,8 +184,4 @@ impl Interp<'_> {
             other => Err(Diagnostic::error("E9006", span, format!("the library's `{name}` is {}", other.kind())).into()),
         }
     }
-}
-
-fn set_of(split: &Split) -> Arc<ProxFn> {
-    Arc::new(ProxFn { tree: split.prox.tree.clone(), parts: split.prox.parts.clone() })
 }

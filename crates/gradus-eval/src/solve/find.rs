@@ -97,7 +97,7 @@ impl Interp<'_> {
         let root = self.emit(Op::Select, &[ok, root, nan], span)?;
         let root = Value::Num(root);
         match diff {
-            Diff::None => self.map_tree(&root, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span)),
+            Diff::None => self.held_still(&root, span),
             Diff::Unroll => Err(no_choice(span, "the halvings of a bracketed root have no derivative to unroll")),
             Diff::Implicit { tolerance, linear } => {
                 let linear = if let Linear::Auto = linear { Linear::Diagonal } else { linear };

@@ -4,7 +4,7 @@ use super::implicit::{Diff, Equation};
 use crate::env::Env;
 use crate::interp::Interp;
 use crate::value::{Eval, Stop, Value};
-use gradus_ir::{BinaryOp, UnaryOp};
+use gradus_ir::BinaryOp;
 use gradus_syntax::ast::Fix;
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
@@ -16,13 +16,7 @@ impl Interp<'_> {
         let diff = self.diff_clause(f.clauses.diff.as_ref(), env)?;
         let by = match &f.clauses.by {
             Some(e) => self.left_out(e, env)?,
-            None => {
-                let module = self.library_module("fixed_points", span)?;
-                match self.find_in_module(module, "picard")? {
-                    Some(v) => v,
-                    None => return Err(Diagnostic::error("E9005", span, "the library has no `picard`").into()),
-                }
-            }
+            None => self.library_function("fixed_points", "picard", span)?,
         };
         let want = self.type_tree(&start, f.init.span)?;
         let (fix, scope) = (f.clone(), env.clone());
@@ -45,7 +39,7 @@ impl Interp<'_> {
         let x = self.conform(&self.type_tree(&start, f.init.span)?, x, span, "the fixed point")?;
         match diff {
             Diff::Unroll => Ok(x),
-            Diff::None => self.map_tree(&x, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span)),
+            Diff::None => self.held_still(&x, span),
             Diff::Implicit { linear, tolerance } => {
                 let eq = Equation { label: "fix", symmetric: false, linear, tolerance, span };
                 self.attach(&x, &eq, &mut |s, x| {

@@ -135,7 +135,7 @@ impl Interp<'_> {
     /// The tree `x`, which solves `residual(x) = 0`, with the derivative that this equation gives it.
     pub(crate) fn attach(&mut self, x: &Value, eq: &Equation<'_>, residual: Residual<'_>) -> Eval<Value> {
         let span = eq.span;
-        let x = self.map_tree(x, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span))?;
+        let x = self.held_still(x, span)?;
         let values = self.leaves(&x, span)?;
         let tys: Vec<Ty> = values.iter().map(|n| self.ty(*n)).collect();
         let tree = self.type_tree(&x, span)?;
@@ -228,11 +228,7 @@ impl Interp<'_> {
         let by = match &eq.linear {
             Linear::By(f) => f.clone(),
             Linear::Diagonal => {
-                let ones = self.map_tree(b, span, &mut |s, n| {
-                    let one = s.real(1.0)?;
-                    let shape = s.ty(n).shape;
-                    s.emit(Op::Broadcast(shape), &[one], span)
-                })?;
+                let ones = self.filled_like(b, 1.0, span)?;
                 let slope = self.call_values(apply, &[ones], span)?;
                 return self.arith(BinaryOp::Div, b, &slope, span, span, span);
             }
@@ -240,11 +236,7 @@ impl Interp<'_> {
             Linear::Auto if total.known().is_none_or(|n| n <= DIRECT) => return self.solve_by_matrix(apply, b, &total, span),
             Linear::Auto => {
                 let name = if eq.symmetric { "minres" } else { "gmres" };
-                let module = self.library_module("krylov", span)?;
-                match self.find_in_module(module, name)? {
-                    Some(f) => f,
-                    None => return Err(Diagnostic::error("E9005", span, format!("the library has no `{name}`")).into()),
-                }
+                self.library_function("krylov", name, span)?
             }
         };
         self.on_vectors(apply, b, span, |s, apply, b| s.call_values(&by, &[apply, b], span))

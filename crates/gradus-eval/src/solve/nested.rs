@@ -44,7 +44,7 @@ impl Interp<'_> {
         let value = match diff {
             Diff::Unroll if o.arg => x,
             Diff::Unroll => self.apply_region(&split.objective, &x, span)?,
-            Diff::None => self.map_tree(&plain, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span))?,
+            Diff::None => self.held_still(&plain, span)?,
             // A point that minibatches led to solves no equation that could be written down.
             _ if split.stochastic => self.without_derivative(&plain, span)?,
             Diff::Implicit { linear, tolerance } => {
@@ -90,7 +90,7 @@ impl Interp<'_> {
             return Ok(None);
         }
         let smooth = split.smooth.clone().value();
-        let prox = Arc::new(super::prox::ProxFn { tree: split.prox.tree.clone(), parts: split.prox.parts.clone() });
+        let prox = split.prox_fn();
         let t = if prox.is_zero() { self.real(1.0)? } else { self.natural_step(&smooth, x, span)? };
         let step = move |s: &mut Interp<'_>, g: Value, x: &Value| -> Eval<Value> {
             if prox.is_zero() {
@@ -140,12 +140,8 @@ impl Interp<'_> {
 
     /// A step of the size of the inverse of the Hessian, so that a proximal step tells active from inactive parts.
     fn natural_step(&mut self, smooth: &Value, x: &Value, span: Span) -> Eval<Num> {
-        let x = self.map_tree(x, span, &mut |s, n| s.un(UnaryOp::StopGrad, n, span))?;
-        let ones = self.map_tree(&x, span, &mut |s, n| {
-            let one = s.real(1.0)?;
-            let shape = s.ty(n).shape;
-            s.emit(Op::Broadcast(shape), &[one], span)
-        })?;
+        let x = self.held_still(x, span)?;
+        let ones = self.filled_like(&x, 1.0, span)?;
         let h = self.hessian_vector(smooth, &x, &ones, span)?;
         let (a, b) = (self.norm_tree(&ones, span)?, self.norm_tree(&h, span)?);
         let (zero, one) = (self.real(0.0)?, self.real(1.0)?);

@@ -197,7 +197,7 @@ fn within(bank: &Bank, lhs: Id, rhs: Id, cut: &HashSet<Id>) -> bool {
             continue;
         }
         let t = bank.term(id);
-        if t.kids.is_empty() && !matches!(bank.op(id), Some(Op::Const(..))) {
+        if t.kids.is_empty() && bank.op(id).is_none() {
             return false;
         }
         todo.extend(t.kids.iter().copied());

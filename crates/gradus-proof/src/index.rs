@@ -5,6 +5,9 @@
 //! diagonals and changes of shape that only concern axes of length one all are such sums; everything else is an atom. Two terms
 //! are equal if their monomials are, up to the names of the indices that are summed over and the order of factors.
 //!
+//! With positive parts, `max(a, b)` is `b + pos(a - b)`, `min(a, b)` is `a - pos(a - b)` and `abs(z)` is `2 pos(z) - z`, where
+//! `pos(-z) = pos(z) - z` and `pos(c z) = c pos(z)` for `c > 0`: what follows from that alone has one form.
+//!
 //! As in the language, `x / x` is 1 and `0 * x` is 0 only where x is known to be finite (and not zero).
 
 use crate::bank::{Bank, Id};
@@ -18,6 +21,9 @@ const MOST: usize = 2000;
 const MOST_POWER: usize = 64;
 /// Terms that are opened one in another.
 const DEEPEST: usize = 2000;
+
+/// The head of the atom that is the positive part of its argument.
+const POSITIVE: &str = "positive part";
 
 type Done<T> = Result<T, String>;
 
@@ -68,8 +74,10 @@ pub struct Forms<'b> {
     facts: &'b Facts,
     cut: &'b HashSet<Id>,
     atoms: Vec<Atom>,
+    /// By class.
     memo: HashMap<Id, Poly>,
     depth: usize,
+    parts: bool,
 }
 
 fn lead(from: &Shape, to: &Shape) -> usize {
@@ -153,7 +161,12 @@ fn times(a: &Mono, b: &Mono) -> Mono {
 
 impl<'b> Forms<'b> {
     pub fn new(bank: &'b Bank, facts: &'b Facts, cut: &'b HashSet<Id>) -> Forms<'b> {
-        Forms { bank, facts, cut, atoms: Vec::new(), memo: HashMap::new(), depth: 0 }
+        Forms { bank, facts, cut, atoms: Vec::new(), memo: HashMap::new(), depth: 0, parts: false }
+    }
+
+    /// Forms in which maxima, minima and sizes are sums with positive parts.
+    pub fn with_parts(bank: &'b Bank, facts: &'b Facts, cut: &'b HashSet<Id>) -> Forms<'b> {
+        Forms { parts: true, ..Forms::new(bank, facts, cut) }
     }
 
     /// Are two terms equal by the rules of rings?
@@ -198,24 +211,26 @@ impl<'b> Forms<'b> {
     }
 
     fn form(&mut self, id: Id) -> Done<Poly> {
-        if let Some(p) = self.memo.get(&id) {
+        if self.cut.contains(&id) && self.bank.constant(id).is_none() {
+            return Ok(self.atom(id));
+        }
+        // What is known to be equal has one form, however it is spelled.
+        let class = self.bank.find(id);
+        if let Some(p) = self.memo.get(&class) {
             return Ok(p.clone());
         }
         self.depth += 1;
         let made = if self.depth > DEEPEST { Err("a term is too deep".to_string()) } else { self.work_out(id) };
         self.depth -= 1;
         let made = self.tidy(made?)?;
-        self.memo.insert(id, made.clone());
-        Ok(made)
+        // A term may hold another of its class.
+        Ok(self.memo.entry(class).or_insert(made).clone())
     }
 
     fn work_out(&mut self, id: Id) -> Done<Poly> {
         let shape = self.bank.ty(id).shape.clone();
         if let Some(v) = self.bank.constant(id) {
             return Ok(Poly::number(v, &shape));
-        }
-        if self.cut.contains(&id) {
-            return Ok(self.atom(id));
         }
         let kids = self.bank.term(id).kids.clone();
         let Some(op) = self.bank.op(id).cloned() else { return Ok(self.atom(id)) };
@@ -226,6 +241,12 @@ impl<'b> Forms<'b> {
                 UnaryOp::ToReal => self.form(kids[0]),
                 UnaryOp::Square => self.power(kids[0], 2),
                 UnaryOp::Recip => self.power(kids[0], -1),
+                UnaryOp::Abs if self.parts => {
+                    let z = self.form(kids[0])?;
+                    let mut p = self.positive(z.clone())?.scaled(2.0);
+                    p.terms.extend(z.scaled(-1.0).terms);
+                    Ok(p)
+                }
                 _ => self.opaque(id),
             },
             (Op::Binary(b), 2) => {
@@ -245,6 +266,16 @@ impl<'b> Forms<'b> {
                         let (p, q) = (self.form(x)?, self.power(y, -1)?);
                         let q = self.tidy(q)?;
                         self.product(p.stretched(&shape), q.stretched(&shape))
+                    }
+                    BinaryOp::Max | BinaryOp::Min if self.parts => {
+                        let (p, q) = (self.form(x)?.stretched(&shape), self.form(y)?.stretched(&shape));
+                        let mut d = p.clone();
+                        d.terms.extend(q.clone().scaled(-1.0).terms);
+                        let d = self.tidy(d)?;
+                        let part = self.positive(d)?;
+                        let (mut out, part) = if *b == BinaryOp::Max { (q, part) } else { (p, part.scaled(-1.0)) };
+                        out.terms.extend(part.terms);
+                        Ok(out)
                     }
                     BinaryOp::Pow => match self.bank.constant(y) {
                         Some(e) if e.fract() == 0.0 && e != 0.0 && e.abs() <= 64.0 => {
@@ -327,6 +358,31 @@ impl<'b> Forms<'b> {
             terms.extend(b.terms.iter().map(|y| times(x, y)));
         }
         self.tidy(Poly { shape: a.shape, terms })
+    }
+
+    /// The positive part.
+    fn positive(&mut self, z: Poly) -> Done<Poly> {
+        let scale = z.terms.iter().map(|t| t.coef.abs()).fold(0.0, f64::max);
+        if scale == 0.0 {
+            return Ok(z);
+        }
+        if let [t] = z.terms.as_slice()
+            && t.factors.is_empty()
+            && t.bound.is_empty()
+            && t.equal.is_empty()
+        {
+            return Ok(Poly::number(t.coef.max(0.0), &z.shape));
+        }
+        let scale = if scale.is_normal() { scale } else { 1.0 };
+        let (one, shape) = (z.clone().scaled(1.0 / scale), z.shape.clone());
+        let turned = one.clone().scaled(-1.0);
+        let known = self.atoms.iter().any(|a| a.made.as_ref().is_some_and(|(h, x)| h == POSITIVE && x.len() == 1 && self.equal(&x[0], &turned)));
+        if !known {
+            return Ok(self.made(POSITIVE.into(), vec![one], &shape, None).scaled(scale));
+        }
+        let mut out = self.made(POSITIVE.into(), vec![turned], &shape, None).scaled(scale);
+        out.terms.extend(z.terms);
+        self.tidy(out)
     }
 
     fn power(&mut self, id: Id, e: i32) -> Done<Poly> {
@@ -450,8 +506,8 @@ impl<'b> Forms<'b> {
             if t.coef.abs() <= 1e-14 * size {
                 t.coef = 0.0;
             }
-            // What is 0 times something finite is nothing.
-            if t.coef != 0.0 || !self.finite(&t) {
+            // What is 0 times something finite is nothing. Positive parts take out and put back what the terms never held.
+            if t.coef != 0.0 || !self.parts && !self.finite(&t) {
                 terms.push(t);
             }
         }
@@ -491,6 +547,12 @@ impl<'b> Forms<'b> {
         });
         t.equal.sort_by_key(|p| format!("{p:?}"));
         t.equal.dedup();
+        // Of axes that must be equal the first stands for all.
+        for (to, from) in &t.equal {
+            for i in t.factors.iter_mut().flat_map(|f| &mut f.at).filter(|i| *i == from) {
+                *i = *to;
+            }
+        }
         let mut merged: Vec<Factor> = Vec::with_capacity(t.factors.len());
         for f in t.factors {
             let like = merged

@@ -4,7 +4,9 @@
 //! and products of any length give the form of both sides; that the sides are equal is then decided in index notation
 //! (`index.rs`). A law that is not stated here is `unchecked`, and a proof that uses it is refused.
 //!
-//! To add one: a line in `LAWS` under the rule's name. `pattern(name, [(left, right), …], needs)` is enough wherever both sides can
+//! Maxima and choices are in `piecewise.rs`, other reductions in `reductions.rs`, linear systems in `systems.rs`.
+//!
+//! To add one: a line in one of the lists under the rule's name. `pattern(name, [(left, right), …], needs)` is enough wherever both sides can
 //! be written down; `factor(…)` where the left side may stand in a product with others.
 
 use crate::bank::{Bank, Id};
@@ -55,10 +57,25 @@ impl Case<'_> {
         Forms::new(self.bank, self.facts, self.cut).same(a, b)
     }
 
+    /// The same with positive parts in normal form, see `Forms::with_parts`.
+    pub fn same_in_parts(&self, a: Id, b: Id) -> Result<bool, String> {
+        Forms::with_parts(self.bank, self.facts, self.cut).same(a, b)
+    }
+
+    /// Is the left side the product of `part` and something, and the right side that of `new` and the same?
+    pub fn same_but_for(&self, part: Id, new: Id) -> Result<bool, String> {
+        Forms::with_parts(self.bank, self.facts, self.cut).same_but_for(self.lhs, part, self.rhs, new)
+    }
+
     /// The terms of the left side, down to where it ends.
     pub fn parts(&self) -> Vec<Id> {
+        self.parts_of(self.lhs)
+    }
+
+    /// The terms of one side, down to where it ends.
+    pub fn parts_of(&self, side: Id) -> Vec<Id> {
         let mut out = Vec::new();
-        let mut todo = vec![self.lhs];
+        let mut todo = vec![side];
         while let Some(id) = todo.pop() {
             if out.len() < 200 && !out.contains(&id) {
                 out.push(id);
@@ -92,6 +109,55 @@ impl Case<'_> {
         Some((self.kid(id, 0)?, self.kid(id, 1)?))
     }
 
+    /// Terms and constant of a sum or a scaled value, however it is written.
+    pub fn sum(&self, id: Id) -> Option<(Vec<(f64, Id)>, f64)> {
+        let (terms, mut constant) = form::lin(self.bank, id).or_else(|| {
+            let (x, y) = (self.kid(id, 0)?, self.kid(id, 1));
+            match (self.op(id)?, y) {
+                (Op::Unary(UnaryOp::Neg), _) => Some((vec![(-1.0, x)], 0.0)),
+                (Op::Binary(BinaryOp::Add), Some(y)) => Some((vec![(1.0, x), (1.0, y)], 0.0)),
+                (Op::Binary(BinaryOp::Sub), Some(y)) => Some((vec![(1.0, x), (-1.0, y)], 0.0)),
+                (Op::Binary(BinaryOp::Mul), Some(y)) => match (self.bank.constant(x), self.bank.constant(y)) {
+                    (Some(k), None) => Some((vec![(k, y)], 0.0)),
+                    (None, Some(k)) => Some((vec![(k, x)], 0.0)),
+                    _ => None,
+                },
+                (Op::Binary(BinaryOp::Div), Some(y)) => self.bank.constant(y).map(|k| (vec![(1.0 / k, x)], 0.0)),
+                _ => None,
+            }
+        })?;
+        let mut rest = Vec::with_capacity(terms.len());
+        for (k, x) in terms {
+            match self.bank.constant(x) {
+                Some(v) => constant += k * v,
+                None => rest.push((k, x)),
+            }
+        }
+        Some((rest, constant))
+    }
+
+    /// `k` and `x`, where the term is `k * x`.
+    pub fn scale(&self, id: Id) -> Option<(f64, Id)> {
+        match self.sum(id)? {
+            (terms, 0.0) if terms.len() == 1 => Some(terms[0]),
+            _ => None,
+        }
+    }
+
+    /// Factors and exponents of a product, however it is written.
+    pub fn product_of(&self, id: Id) -> Option<Vec<(Id, i32)>> {
+        form::prod(self.bank, id).or_else(|| {
+            let (x, y) = (self.kid(id, 0)?, self.kid(id, 1));
+            match (self.op(id)?, y) {
+                (Op::Binary(BinaryOp::Mul), Some(y)) => Some(vec![(x, 1), (y, 1)]),
+                (Op::Binary(BinaryOp::Div), Some(y)) => Some(vec![(x, 1), (y, -1)]),
+                (Op::Unary(UnaryOp::Square), _) => Some(vec![(x, 2)]),
+                (Op::Unary(UnaryOp::Recip), _) => Some(vec![(x, -1)]),
+                _ => None,
+            }
+        })
+    }
+
     /// Is one the transpose of the other, as written?
     pub fn pair(&self, a: Id, b: Id) -> bool {
         let flip = |x: Id, y: Id| self.of(x, is_transpose).is_some_and(|z| self.bank.equal(z, y));
@@ -118,26 +184,26 @@ fn is_sum(op: &Op) -> bool {
     matches!(op, Op::Reduce(ReduceOp::Sum, _))
 }
 
-const fn pattern(name: &'static str, forms: &'static [(&'static str, &'static str)], needs: &'static [Need]) -> Law {
+pub(crate) const fn pattern(name: &'static str, forms: &'static [(&'static str, &'static str)], needs: &'static [Need]) -> Law {
     Law { name, kind: Kind::Pattern { forms, needs, factor: false } }
 }
 
-const fn factor(name: &'static str, forms: &'static [(&'static str, &'static str)], needs: &'static [Need]) -> Law {
+pub(crate) const fn factor(name: &'static str, forms: &'static [(&'static str, &'static str)], needs: &'static [Need]) -> Law {
     Law { name, kind: Kind::Pattern { forms, needs, factor: true } }
 }
 
-const fn ring(name: &'static str, f: fn(&mut Case<'_>) -> bool) -> Law {
+pub(crate) const fn ring(name: &'static str, f: fn(&mut Case<'_>) -> bool) -> Law {
     Law { name, kind: Kind::Ring(f) }
 }
 
-const fn own(name: &'static str, f: fn(&mut Case<'_>) -> Result<bool, String>) -> Law {
+pub(crate) const fn own(name: &'static str, f: fn(&mut Case<'_>) -> Result<bool, String>) -> Law {
     Law { name, kind: Kind::Own(f) }
 }
 
 /// The equality of normal forms: what takes the place of associativity, commutativity and neutral elements.
 pub const NORMAL: &str = "normal-form";
 
-pub const LAWS: &[Law] = &[
+const OWN: &[Law] = &[
     ring(NORMAL, |_| true),
     own("constant", constant),
     pattern("stable/softplus", &[("(log1p (exp x))", "(softplus x)")], &[]),
@@ -220,6 +286,7 @@ pub const LAWS: &[Law] = &[
     }),
     ring("matrix/gram", gram),
     ring("matrix/gram-value", gram_value),
+    ring("matrix/weighted-gram", weighted_gram),
     ring("matrix/transpose-product", |c| c.of(c.lhs, is_transpose).is_some_and(|x| c.product(x).is_some()) && c.product(c.rhs).is_some()),
     ring("matrix/transpose-twice", |c| c.of(c.lhs, is_transpose).and_then(|x| c.of(x, is_transpose)).is_some_and(|x| c.bank.equal(x, c.rhs))),
     ring("matrix/transpose-sum", |c| c.of(c.lhs, is_transpose).is_some_and(|x| lin(c.bank, x).is_some()) && lin(c.bank, c.rhs).is_some()),
@@ -255,9 +322,14 @@ pub const LAWS: &[Law] = &[
     }),
 ];
 
+/// All laws, each under the name of its rule.
+pub fn laws() -> impl Iterator<Item = &'static Law> {
+    [OWN, crate::piecewise::LAWS, crate::reductions::LAWS, crate::systems::LAWS].into_iter().flatten()
+}
+
 /// The law of that name.
 pub fn law(name: &str) -> Option<&'static Law> {
-    LAWS.iter().find(|l| l.name == name)
+    laws().find(|l| l.name == name)
 }
 
 impl Law {
@@ -512,6 +584,20 @@ fn gram_value(c: &mut Case<'_>) -> bool {
         Some((a, x)) if square => c.apart(&[a], x),
         _ => false,
     }
+}
+
+/// `A' (d * (A x + r))` by the Gram matrix of `A` with the weights `d`.
+fn weighted_gram(c: &mut Case<'_>) -> bool {
+    if c.product(c.lhs).is_none() {
+        return false;
+    }
+    let found = c.parts_of(c.rhs).into_iter().find_map(|t| {
+        let (g, x) = c.product(t)?;
+        let (at, rows) = c.product(g)?;
+        let weighted = c.product_of(rows)?.iter().any(|(a, e)| *e == 1 && c.pair(at, *a) && tall(c, *a));
+        weighted.then_some((g, x))
+    });
+    found.is_some_and(|(g, x)| c.apart(&[g], x))
 }
 
 /// Is the matrix positive definite by its form: Gram matrices and a positive diagonal, all with positive scales?

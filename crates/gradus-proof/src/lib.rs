@@ -19,6 +19,9 @@ mod index;
 mod laws;
 mod logs;
 mod pattern;
+mod piecewise;
+mod reductions;
+mod systems;
 mod write;
 #[cfg(test)]
 mod tests;
@@ -26,7 +29,7 @@ mod tests;
 pub use check::check;
 pub use file::File;
 pub use import::LoopMap;
-pub use laws::{LAWS, Law, NORMAL, law};
+pub use laws::{Law, NORMAL, law, laws};
 pub use write::{Claim, Draft, finish};
 
 use std::collections::BTreeMap;

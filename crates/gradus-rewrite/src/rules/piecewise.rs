@@ -30,6 +30,7 @@ fn extremes(v: &dyn View, id: Id, larger: bool) -> Vec<(Id, Id)> {
         if let Some((l, x, y)) = extreme(v, op, kids)
             && l == larger
         {
+            v.used(id, op, kids);
             out.push((x, y));
         }
     });

@@ -119,7 +119,7 @@ impl Checked {
     /// Checks a step and takes over its equality.
     pub fn step(&mut self, k: usize, s: &Step) -> Result<(), Refused> {
         let at = |e: String| Refused { step: Some(k), law: s.law.clone(), what: e };
-        let law = law(&s.law).ok_or_else(|| at(format!("unchecked law `{}`", s.law)))?;
+        let law = law(&s.law).ok_or_else(|| at(format!("there is no law `{}`", s.law)))?;
         let (lhs, rhs) = (named(&self.numbered, &self.bank, &s.left).map_err(at)?, named(&self.numbered, &self.bank, &s.right).map_err(at)?);
         let mut names = Names { axes: s.axes.clone(), ..Names::default() };
         let mut cut = HashSet::new();

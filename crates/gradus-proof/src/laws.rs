@@ -2,7 +2,7 @@
 //!
 //! Most laws are patterns: an equation between two expressions over names, with what must be known of the names. Laws about sums
 //! and products of any length give the form of both sides; that the sides are equal is then decided in index notation
-//! (`index.rs`). A law that is not stated here is `unchecked`, and a proof that uses it is refused.
+//! (`index.rs`). A proof that uses a law that is not stated is refused.
 //!
 //! Maxima and choices are in `piecewise.rs`, other reductions in `reductions.rs`, linear systems in `systems.rs`.
 //!

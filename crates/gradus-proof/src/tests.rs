@@ -156,7 +156,7 @@ fn a_law_holds_only_with_its_facts() {
     assert!(check(&p).is_err());
     p = good.clone();
     p.steps[0].law = "algebra/nothing".into();
-    assert!(check(&p).unwrap_err().what.starts_with("unchecked law"));
+    assert!(check(&p).unwrap_err().what.starts_with("there is no law"));
     p = good.clone();
     p.steps.clear();
     assert!(check(&p).unwrap_err().what.contains("output 0"));

@@ -32,12 +32,10 @@ pub fn check(text: &str) -> Result<Vec<Verified>, Box<Diagnostic>> {
     let mut out = Vec::new();
     for (title, proof) in &file.proofs {
         let s = gradus_proof::check(proof).map_err(|e| {
-            let unchecked = e.what.starts_with("unchecked law");
-            let d = Diagnostic::error("E7105", Span::default(), format!("the proof of `{title}` does not hold: {e}"));
-            Box::new(match unchecked {
-                true => d.help("the checker of this release does not state that law; `--rewrites strict` does without most of them"),
-                false => d.help("write it again with `gradus explain FILE --proof out.json`"),
-            })
+            Box::new(
+                Diagnostic::error("E7105", Span::default(), format!("the proof of `{title}` does not hold: {e}"))
+                    .help("write it again with `gradus explain FILE --proof out.json`"),
+            )
         })?;
         let mut laws: Vec<(String, usize)> = s.laws.into_iter().collect();
         laws.sort_by_key(|(_, n)| std::cmp::Reverse(*n));

@@ -2,10 +2,9 @@
 //!
 //! A rule looks at one form of a class and proposes equal ones. Its guards read facts; what is not known counts as false.
 //!
-//! A new rule also needs its law in `gradus-proof/src/laws.rs`, under the same name: there a proof is checked by people who do not
-//! trust what is written here. A test (`tests/proofs.rs`) proves every case by that law; until the law is stated, the rule's name
-//! stands in its list `UNCHECKED`. For the proof to say what a rule went by, read forms by `first` and `products`, or call
-//! `v.used` beside `v.forms`.
+//! A new rule also needs its law in `gradus-proof`, under the same name: there a proof is checked by people who do not
+//! trust what is written here. A test (`tests/proofs.rs`) proves every case by that law. For the proof to say what a rule went by,
+//! read forms by `first` and `products`, or call `v.used` beside `v.forms`.
 
 
 /// A rule: name, class (after `directed` where the old form must not stand for the new one), family, heads of the forms it looks

@@ -14,6 +14,8 @@ pub struct TraceWanted {
     pub names: IndexSet<Arc<str>>,
     /// Also the solves that are not named so: in a list, in a function, written where they are used.
     pub unnamed: bool,
+    /// Some trace is asked for the unknown after every step (`fit.trace.x`), not only for its value.
+    pub points: bool,
 }
 
 impl TraceWanted {
@@ -165,6 +167,9 @@ impl<'a> Finder<'a> {
             ExprKind::Field(base, name) => {
                 if &*name.name == "trace" {
                     self.read(base);
+                }
+                if let ExprKind::Field(_, of) = &*base.kind {
+                    self.wanted.points |= &*of.name == "trace" && &*name.name != "value";
                 }
                 if !matches!(*base.kind, ExprKind::Name(_)) {
                     self.expr(base);

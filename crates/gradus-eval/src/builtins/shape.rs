@@ -157,23 +157,25 @@ pub(super) fn tree_map(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval
         return Err(Diagnostic::error("E1106", span, "`tree_map` needs a function and a tree").into());
     };
     let f = f.value.clone();
-    match trees {
-        [t] => {
-            let t = t.value.clone();
-            s.map_tree(&t, span, &mut |s, n| {
-                let v = s.call_values(&f, &[Value::Num(n)], span)?;
-                s.num(&v, span)
-            })
-        }
-        [t, u] => {
-            let (t, u) = (t.value.clone(), u.value.clone());
-            s.zip_tree(&t, &u, span, &mut |s, x, y| {
-                let v = s.call_values(&f, &[Value::Num(x), Value::Num(y)], span)?;
-                s.num(&v, span)
-            })
-        }
-        _ => Err(Diagnostic::error("E1107", span, "`tree_map` takes a function and one or two trees").into()),
+    let Some((first, others)) = trees.split_first() else {
+        return Err(Diagnostic::error("E1107", span, "`tree_map` takes a function and one tree or more").into());
+    };
+    // Leaves of the other trees, in the order in which those of the first are met; a number goes with every leaf.
+    let mut columns = Vec::new();
+    for t in others {
+        let mut column = Vec::new();
+        s.zip_tree(&first.value, &t.value, t.span, &mut |_, x, y| {
+            column.push(y);
+            Ok(x)
+        })?;
+        columns.push(column.into_iter());
     }
+    s.map_tree(&first.value, span, &mut |s, n| {
+        let mut leaves = vec![Value::Num(n)];
+        leaves.extend(columns.iter_mut().filter_map(|c| c.next()).map(Value::Num));
+        let v = s.call_values(&f, &leaves, span)?;
+        s.num(&v, span)
+    })
 }
 
 pub(super) fn reshape(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
@@ -181,7 +183,26 @@ pub(super) fn reshape(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<
         return Err(Diagnostic::error("E1106", span, "`reshape` needs an array and dimensions").into());
     };
     let n = s.num(&x.value, x.span)?;
-    let shape = dims(s, rest)?;
+    // One length may be left to be found, written -1.
+    let mut open = None;
+    let mut given = Vec::new();
+    for a in rest {
+        let d = s.num(&a.value, a.span)?;
+        match s.static_dim(d)? {
+            Some(d) if d.known() == Some(-1) && open.is_none() => open = Some((given.len(), a.span)),
+            _ => given.push(a.clone()),
+        }
+    }
+    let mut shape = dims(s, &given)?;
+    if let Some((place, at)) = open {
+        let (have, by) = (s.ty(n).shape.count(), shape.count());
+        let Some(d) = have.div(&by) else {
+            return Err(Diagnostic::error("E2011", at, format!("{have} elements do not fill rows of {by}"))
+                .at("no length fits here")
+                .into());
+        };
+        shape.0.insert(place, d);
+    }
     Ok(Value::Num(s.emit(Op::Reshape(shape), &[n], span)?))
 }
 
@@ -207,6 +228,13 @@ pub(super) fn unflatten(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eva
 
 pub(super) fn concat(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let (axis, parts): (Vec<&CallArg>, Vec<&CallArg>) = args.iter().partition(|a| a.name.as_deref() == Some("axis"));
+    // A list of arrays of one shape has become an array by itself: its rows are joined, as those of any other list are.
+    if let [one] = parts.as_slice()
+        && let Value::Num(n) = one.value
+        && s.ty(n).shape.rank() >= 2
+    {
+        return join_rows(s, n, axis.first().copied(), span);
+    }
     let mut nums = Vec::new();
     let mut spans = Vec::new();
     for p in parts {
@@ -228,6 +256,28 @@ pub(super) fn concat(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<V
     };
     let axis = axis_of(s, first, axis.first().copied(), 0, "concat", span)?;
     Ok(Value::Num(s.emit_blaming(Op::Concat { axis }, &nums, span, &spans)?))
+}
+
+/// The rows of `n` joined along an axis of theirs.
+fn join_rows(s: &mut Interp<'_>, n: Num, axis: Option<&CallArg>, span: Span) -> Eval<Value> {
+    let all = s.ty(n);
+    let row = Ty::new(all.dtype, all.shape.without(0));
+    let (k, span_k) = match axis {
+        Some(a) => (integer(s, a)?, a.span),
+        None => (0, span),
+    };
+    let at = row.shape.axis(k).ok_or_else(|| {
+        crate::value::Stop::from(crate::errors::from_ir(&IrError::Axis { op: "concat", axis: k, found: row.clone() }, span_k, &[]))
+    })?;
+    // The first axis moves in front of the one it is joined with, and the two become one.
+    let mut order: Vec<usize> = (1..all.shape.rank()).collect();
+    order.insert(at, 0);
+    let moved = s.emit(Op::Transpose(order), &[n], span)?;
+    let mut joined = row.shape;
+    if let (Some(d), Some(rows)) = (joined.0.get_mut(at), all.shape.dims().first()) {
+        *d = d.mul(rows);
+    }
+    Ok(Value::Num(s.emit(Op::Reshape(joined), &[moved], span)?))
 }
 
 pub(super) fn stack(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {

@@ -133,21 +133,27 @@ impl Interp<'_> {
     ) -> Eval<Value> {
         let start = self.eval(init, env)?;
         let what = self.eval_over(over, env)?;
-        if let Over::Items(items) = what {
-            let mut v = start;
-            for item in items {
-                let e = self.bind_pattern(var, item, env, over.span)?;
-                let e = self.bind_pattern(state, v, &e, init.span)?;
-                v = self.eval(body, &e)?;
+        let items = match what {
+            Over::Items(items) => items,
+            what => {
+                let looped = self.state_loop(&what, &start, over.span, init.span, span, "for", &mut |s, item, st| {
+                    let e = s.bind_pattern(var, item, env, over.span)?;
+                    let e = s.bind_pattern(state, st, &e, init.span)?;
+                    Ok((s.eval(body, &e)?, None, body.span))
+                });
+                match looped {
+                    Ok((last, _)) => return Ok(last),
+                    Err(e) => self.known_items_for(&what, e, over.span)?,
+                }
             }
-            return Ok(v);
+        };
+        let mut v = start;
+        for item in items {
+            let e = self.bind_pattern(var, item, env, over.span)?;
+            let e = self.bind_pattern(state, v, &e, init.span)?;
+            v = self.eval(body, &e)?;
         }
-        let (last, _) = self.state_loop(&what, &start, over.span, init.span, span, "for", &mut |s, item, st| {
-            let e = s.bind_pattern(var, item, env, over.span)?;
-            let e = s.bind_pattern(state, st, &e, init.span)?;
-            Ok((s.eval(body, &e)?, None, body.span))
-        })?;
-        Ok(last)
+        Ok(v)
     }
 
     /// A loop over a range or the rows of an array with a tree as state. `step` gives the new state and what to collect.
@@ -213,28 +219,34 @@ impl Interp<'_> {
             },
             _ => Err(scan_shape(body.span)),
         };
-        if let Over::Items(items) = what {
-            let mut st = start;
-            let mut outs = Vec::with_capacity(items.len());
-            for item in items {
-                let e = self.bind_pattern(var, item, env, over.span)?;
-                let e = self.bind_pattern(state, st, &e, init.span)?;
-                let v = self.eval(body, &e)?;
-                let (next, out) = pair(&v)?;
-                st = next;
-                outs.push(out);
+        let items = match what {
+            Over::Items(items) => items,
+            what => {
+                let looped = self.state_loop(&what, &start, over.span, init.span, span, "scan", &mut |s, item, st| {
+                    let e = s.bind_pattern(var, item, env, over.span)?;
+                    let e = s.bind_pattern(state, st, &e, init.span)?;
+                    let v = s.eval(body, &e)?;
+                    let (next, out) = pair(&v)?;
+                    Ok((next, Some(out), body.span))
+                });
+                match looped {
+                    Ok((last, outs)) => return Ok(Value::list(vec![last, outs.ok_or(Stop::Poisoned)?])),
+                    Err(e) => self.known_items_for(&what, e, over.span)?,
+                }
             }
-            let outs = self.list_or_array(outs, span)?;
-            return Ok(Value::list(vec![st, outs]));
-        }
-        let (last, outs) = self.state_loop(&what, &start, over.span, init.span, span, "scan", &mut |s, item, st| {
-            let e = s.bind_pattern(var, item, env, over.span)?;
-            let e = s.bind_pattern(state, st, &e, init.span)?;
-            let v = s.eval(body, &e)?;
+        };
+        let mut st = start;
+        let mut outs = Vec::with_capacity(items.len());
+        for item in items {
+            let e = self.bind_pattern(var, item, env, over.span)?;
+            let e = self.bind_pattern(state, st, &e, init.span)?;
+            let v = self.eval(body, &e)?;
             let (next, out) = pair(&v)?;
-            Ok((next, Some(out), body.span))
-        })?;
-        Ok(Value::list(vec![last, outs.ok_or(Stop::Poisoned)?]))
+            st = next;
+            outs.push(out);
+        }
+        let outs = self.list_or_array(outs, span)?;
+        Ok(Value::list(vec![st, outs]))
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -118,37 +118,9 @@ impl Interp<'_> {
                 })?;
                 return self.list_or_array(out, span);
             }
-            let mut out: Vec<Value> = Vec::with_capacity(items.len());
             // A check knows no more of one real row than of another: the first speaks for all.
             let alike = self.mode == Mode::Check && rest.is_empty() && filter.is_none() && self.alike(&what);
-            for item in items {
-                if let (true, Some(first)) = (alike, out.first()) {
-                    out.push(first.clone());
-                    continue;
-                }
-                let env = self.bind_pattern(pattern, item, env, over.span)?;
-                if rest.is_empty()
-                    && let Some(f) = filter
-                    && !self.known_truth(f, &env)?
-                {
-                    continue;
-                }
-                let v = self.eval_comprehension(body, rest, filter, &env, span)?;
-                match v {
-                    // Several clauses make one list, the last clause running fastest.
-                    Value::List(inner) if !rest.is_empty() => out.extend(inner.iter().cloned()),
-                    Value::Num(n) if !rest.is_empty() => {
-                        let len = self.ty(n).shape.dims().first().and_then(Dim::size);
-                        let Some(len) = len else { return Err(Stop::Poisoned) };
-                        for k in 0..len {
-                            let i = self.int(k as i64)?;
-                            out.push(Value::Num(self.index_scalar(n, 0, i, span)?));
-                        }
-                    }
-                    v => out.push(v),
-                }
-            }
-            return self.list_or_array(out, span);
+            return self.each_item(items, pattern, over.span, body, rest, filter, alike, env, span);
         }
         if let Some(f) = filter {
             return Err(Diagnostic::error("E1216", f.span, "a filter needs items that are known before the run")
@@ -160,15 +132,78 @@ impl Interp<'_> {
             Over::Items(_) => return Err(Stop::Poisoned),
             w => w,
         };
-        let (_, tree, outs) = self.traced_loop(&what, &[], over.span, span, "comprehension", &mut |s, item, _| {
+        let looped = self.traced_loop(&what, &[], over.span, span, "comprehension", &mut |s, item, _| {
             let env = s.bind_pattern(pattern, item, env, over.span)?;
             let v = s.eval_comprehension(body, rest, filter, &env, span)?;
             Ok((Vec::new(), Some(v)))
-        })?;
+        });
+        let (_, tree, outs) = match looped {
+            Ok(l) => l,
+            Err(e) => {
+                let items = self.known_items_for(&what, e, over.span)?;
+                return self.each_item(items, pattern, over.span, body, rest, filter, false, env, span);
+            }
+        };
         let Some(tree) = tree else { return Err(Stop::Poisoned) };
         // Several clauses make one axis, the last clause running fastest.
         let outs = if rest.is_empty() { outs } else { self.merge_axes(&outs, span)? };
         tree.build(&mut outs.into_iter()).ok_or(Stop::Poisoned)
+    }
+
+    /// The items of a comprehension one after the other. `alike`: the first speaks for all.
+    #[allow(clippy::too_many_arguments)]
+    fn each_item(
+        &mut self,
+        items: Vec<Value>,
+        pattern: &Pattern,
+        at: Span,
+        body: &Expr,
+        rest: &[(Pattern, Expr)],
+        filter: Option<&Expr>,
+        alike: bool,
+        env: &Env,
+        span: Span,
+    ) -> Eval<Value> {
+        let mut out: Vec<Value> = Vec::with_capacity(items.len());
+        for item in items {
+            if let (true, Some(first)) = (alike, out.first()) {
+                out.push(first.clone());
+                continue;
+            }
+            let env = self.bind_pattern(pattern, item, env, at)?;
+            if rest.is_empty()
+                && let Some(f) = filter
+                && !self.known_truth(f, &env)?
+            {
+                continue;
+            }
+            let v = self.eval_comprehension(body, rest, filter, &env, span)?;
+            match v {
+                // Several clauses make one list, the last clause running fastest.
+                Value::List(inner) if !rest.is_empty() => out.extend(inner.iter().cloned()),
+                Value::Num(n) if !rest.is_empty() => {
+                    let len = self.ty(n).shape.dims().first().and_then(Dim::size);
+                    let Some(len) = len else { return Err(Stop::Poisoned) };
+                    for k in 0..len {
+                        let i = self.int(k as i64)?;
+                        out.push(Value::Num(self.index_scalar(n, 0, i, span)?));
+                    }
+                }
+                v => out.push(v),
+            }
+        }
+        self.list_or_array(out, span)
+    }
+
+    /// The items of a range for a loop whose body must know them (the ends of a slice, a dimension): `e` is how the body
+    /// complained when it was traced for all items at once. Longer loops, and other complaints, stay errors.
+    pub(super) fn known_items_for(&mut self, over: &Over, e: Stop, span: Span) -> Eval<Vec<Value>> {
+        const MOST: usize = 256;
+        let unknown = matches!(&e, Stop::Diagnostic(d) if d.code == "E1214" || d.code == "E2011");
+        match over {
+            Over::Range(_, len) if unknown && len.size().is_some_and(|n| n <= MOST) => self.unroll(over, span)?.ok_or(e),
+            _ => Err(e),
+        }
     }
 
     /// Are the items rows of a real array, which a check cannot tell apart?

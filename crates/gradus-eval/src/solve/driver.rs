@@ -2,7 +2,7 @@
 
 use super::choose::Choice;
 use super::decompose::Split;
-use super::method::{Ran, Task, code};
+use super::method::{Ran, Task, code, Recorded};
 use super::problem::Problem;
 use super::report::Finished;
 use crate::env::Env;
@@ -35,7 +35,7 @@ pub struct Request {
     pub stages: Vec<(Value, Span)>,
     pub start: Option<(Value, Span)>,
     pub until: Option<(Expr, Env)>,
-    pub trace: bool,
+    pub trace: Recorded,
     pub span: Span,
 }
 
@@ -73,7 +73,11 @@ impl Interp<'_> {
                 .help("give settings to the method itself: `by adam(steps = 500)`")
                 .into());
         }
-        let trace = self.options.trace_all || self.traced.wants(name.as_deref());
+        let trace = match self.options.trace_all || self.traced.wants(name.as_deref()) {
+            false => Recorded::Nothing,
+            true if self.traced.points => Recorded::Points,
+            true => Recorded::Values,
+        };
         let request = Request {
             problem,
             stages,

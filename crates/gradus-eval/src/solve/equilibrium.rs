@@ -4,7 +4,7 @@ use super::choose::Choice;
 use super::decompose::Split;
 use super::driver::{Request, Runner};
 use super::implicit::{Diff, Equation};
-use super::method::{Ran, Task};
+use super::method::{Ran, Task, Recorded};
 use super::problem::Problem;
 use super::prox::ProxFn;
 use super::region_fn::RegionFn;
@@ -27,7 +27,7 @@ impl Interp<'_> {
         if let Some(by) = &problem.by {
             stages.push((self.eval(by, env)?, by.span));
         }
-        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: false, span };
+        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: Recorded::Nothing, span };
         let (fin, split) = self.run_equilibrium(&r)?;
         let old = self.at(f.operator.span);
         let x = self.settled_point(&fin, "find", span);

@@ -37,8 +37,18 @@ pub struct Task {
     pub start: Value,
     /// `until`, with the scope it stands in.
     pub until: Option<(Expr, Env)>,
-    pub trace: bool,
+    pub trace: Recorded,
     pub span: Span,
+}
+
+/// What a solve keeps of every step.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Recorded {
+    Nothing,
+    /// The objective.
+    Values,
+    /// The objective and the unknown.
+    Points,
 }
 
 /// What an `until` clause may speak of.
@@ -56,8 +66,8 @@ pub struct Ran {
     pub steps: Num,
     pub code: Num,
     pub limit: Dim,
-    /// The objective after each step, where asked for.
-    pub trace: Option<Num>,
+    /// What is kept of each step: the objective, then the leaves of the unknown, as far as asked for.
+    pub trace: Vec<Num>,
     /// The last values of the method's states, by name.
     pub states: Vec<(Arc<str>, Value)>,
     /// The method's `certificate` clause at `x`.
@@ -223,7 +233,7 @@ impl Interp<'_> {
         step: &mut dyn FnMut(&mut Self, &Env) -> Eval<(Env, Option<Num>)>,
         may_promote: bool,
         promoted: &mut bool,
-    ) -> Eval<(Vec<(Arc<str>, Value)>, Num, Num, Option<Num>)> {
+    ) -> Eval<(Vec<(Arc<str>, Value)>, Num, Num, Vec<Num>)> {
         let span = task.span;
         // An observer may ask for a larger bound than the method's own.
         let limit = self.until_limit(task, limit)?;
@@ -289,9 +299,12 @@ impl Interp<'_> {
             let status = s.step_status(&x, before.as_ref(), stop, &after, count, task, span)?;
             let mut all = vec![status];
             all.extend(outs);
-            if task.trace {
+            if task.trace >= Recorded::Values {
                 let v = s.apply_region(&task.objective, &x, span)?;
                 all.push(s.num(&v, span)?);
+            }
+            if task.trace >= Recorded::Points {
+                all.extend(s.leaves(&x, span)?);
             }
             Ok(all)
         });
@@ -316,7 +329,7 @@ impl Interp<'_> {
         for c in carried {
             last.push((c.name.clone(), c.tree.build(&mut it).ok_or(Stop::Poisoned)?));
         }
-        Ok((last, steps, code, it.next()))
+        Ok((last, steps, code, it.collect()))
     }
 
     /// Output 0 of the loop behind one of its outputs.

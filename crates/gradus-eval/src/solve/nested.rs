@@ -5,7 +5,7 @@
 
 use super::driver::Request;
 use super::implicit::{Diff, Equation};
-use super::method::code;
+use super::method::{Recorded, code};
 use super::problem::Problem;
 use super::prox::ProxPart;
 use super::report::Finished;
@@ -27,7 +27,7 @@ impl Interp<'_> {
         if let Some(by) = &problem.by {
             stages.push((self.eval(by, env)?, by.span));
         }
-        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: false, span };
+        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: Recorded::Nothing, span };
         let (fin, split) = self.run_stages(&r)?;
         let label = match (o.arg, o.sense) {
             (true, Sense::Min) => "argmin",

@@ -112,16 +112,18 @@ impl Interp<'_> {
         }
         if self.mode == crate::interp::Mode::Check && self.tracer.depth() == 1 {
             fields.push((Arc::from("status"), Value::Str(Arc::from("not run"))));
-            let trace = match fin.runs.last().and_then(|(_, l)| l.trace) {
-                Some(t) => {
-                    // Its length is the number of steps, which only the run knows.
-                    let d = self.fresh_dim("steps");
-                    let t_ty = self.ty(t);
-                    let n = self.bind_symbolic(gradus_ir::Ty::new(t_ty.dtype, gradus_ir::Shape::new([d])))?;
-                    Value::record(vec![(Arc::from("value"), Value::Num(n))])
+            let kept = fin.runs.last().map(|(_, l)| l.trace.clone()).unwrap_or_default();
+            // Its length is the number of steps, which only the run knows.
+            let steps = self.fresh_dim("steps");
+            let mut columns = Vec::with_capacity(kept.len());
+            for n in kept {
+                let mut ty = self.ty(n);
+                if let Some(first) = ty.shape.0.first_mut() {
+                    *first = steps.clone();
                 }
-                None => Value::record(Vec::new()),
-            };
+                columns.push(self.bind_symbolic(ty)?);
+            }
+            let trace = self.trace_fields(&r.problem, columns, &fin.x, r.span)?;
             fields.push((Arc::from("trace"), trace));
             self.static_fields(fin, &mut fields);
         }
@@ -202,7 +204,7 @@ impl Interp<'_> {
         }
         for (_, ran) in &fin.runs {
             solve.extend([ran.steps, ran.code]);
-            solve.extend(ran.trace);
+            solve.extend(ran.trace.iter().copied());
         }
         solve.extend(self.certificate_needs(fin)?);
         let mut measured: Vec<Num> = vec![fin.value];
@@ -261,7 +263,7 @@ impl Interp<'_> {
             total += self.known_scalar(ran.steps)?;
         }
         fields.push((Arc::from("steps"), Value::Num(self.int(total as i64)?)));
-        fields.push((Arc::from("trace"), self.trace_record(&fin)?));
+        fields.push((Arc::from("trace"), self.trace_record(&r.problem, &fin, span)?));
         fields.extend(numbers);
         self.static_fields(&fin, &mut fields);
         fields.push((Arc::from("facts"), Value::Str(Arc::from(fin.facts.clone()))));
@@ -466,20 +468,41 @@ impl Interp<'_> {
         Ok(())
     }
 
-    fn trace_record(&mut self, fin: &Finished) -> Eval<Value> {
-        let mut all: Vec<f64> = Vec::new();
-        let mut any = false;
+    /// The trace of all stages, one after the other, without the room that was not used.
+    fn trace_record(&mut self, p: &Arc<Problem>, fin: &Finished, span: Span) -> Eval<Value> {
+        // The length of a row, and all rows, of each thing that is kept.
+        let mut columns: Vec<(Vec<usize>, Vec<f64>)> = Vec::new();
         for (_, ran) in &fin.runs {
-            let Some(t) = ran.trace else { continue };
-            any = true;
             let n = self.known_scalar(ran.steps)? as usize;
-            all.extend(self.force(t)?.data.iter().take(n));
+            columns.resize(ran.trace.len(), Default::default());
+            for ((shape, all), kept) in columns.iter_mut().zip(&ran.trace) {
+                let part = self.force(*kept)?;
+                *shape = part.shape.iter().skip(1).copied().collect();
+                all.extend(part.data.iter().take(n * shape.iter().product::<usize>()));
+            }
         }
-        if !any {
-            return Ok(Value::record(Vec::new()));
+        let mut bound = Vec::with_capacity(columns.len());
+        for (row, all) in columns {
+            let steps = all.len() / row.iter().product::<usize>().max(1);
+            let shape = std::iter::once(steps).chain(row).collect();
+            bound.push(self.bind_array(Array::new(gradus_ir::DType::Real, shape, all).ok_or(Stop::Poisoned)?)?);
         }
-        let n = self.bind_array(Array::vector(all))?;
-        Ok(Value::record(vec![(Arc::from("value"), Value::Num(n))]))
+        let columns = bound;
+        self.trace_fields(p, columns, &fin.x, span)
+    }
+
+    /// `value` and the unknowns by name, a row for every step.
+    fn trace_fields(&mut self, p: &Arc<Problem>, columns: Vec<Num>, x: &Value, span: Span) -> Eval<Value> {
+        let mut it = columns.into_iter();
+        let Some(value) = it.next() else { return Ok(Value::record(Vec::new())) };
+        let mut fields: Fields = vec![(Arc::from("value"), Value::Num(value))];
+        let rest: Vec<Num> = it.collect();
+        if !rest.is_empty() {
+            let mut rest = rest.into_iter();
+            let points = self.map_tree(x, span, &mut |_, _| rest.next().ok_or(Stop::Poisoned))?;
+            fields.extend(self.unknown_fields(p, &points, span)?);
+        }
+        Ok(Value::record(fields))
     }
 
     /// Is some summand an indicator or a term?

@@ -8,7 +8,7 @@ use crate::native::Tier;
 use crate::real::Real;
 use crate::reduce::Acc;
 use crate::simd::Kernels;
-use crate::worker::{Base, Sizes, Worker};
+use crate::worker::{Address, Base, Sizes, Worker};
 use gradus_ir::{Array, Precision, ReduceOp};
 use gradus_plan::{Block, Instr, Kind, LoopPlan, Place, Plan, Scalar, Whole};
 use rayon::ThreadPool;
@@ -224,7 +224,7 @@ impl<T: Real> Typed<T> {
         started: Instant,
         pool: Option<&ThreadPool>,
     ) -> Result<Vec<Array>, Fault> {
-        self.native.prepare(plan, control);
+        self.native.prepare::<T>(plan, control);
         let w = &mut self.worker;
         w.counters.fill(0);
         w.loops.clear();
@@ -312,6 +312,9 @@ pub(crate) struct Machine<'a, T: Real> {
     pub counters: &'a mut Vec<usize>,
     /// Registers of `BLOCK` elements.
     pub scratch: *mut T,
+    /// Addresses for vector code, and memory for the elements that fill no vector.
+    pub table: *mut Address,
+    pub rest: *mut T,
     pub sources: &'a mut Vec<Source<T>>,
     pub accs: &'a mut Vec<Acc<T>>,
     /// Step counters of the loops under way, outermost first.
@@ -360,6 +363,8 @@ impl<'a, T: Real> Machine<'a, T> {
             given,
             counters: &mut w.counters,
             scratch: w.scratch.as_ptr(),
+            table: w.table.as_mut_ptr(),
+            rest: w.rest.as_ptr(),
             sources: &mut w.sources,
             accs: &mut w.accs,
             loops: &mut w.loops,

@@ -5,6 +5,8 @@ use crate::elementwise::{Arg, lane1};
 use crate::executor::Machine;
 use crate::real::Real;
 use crate::reduce;
+use crate::vectors::{Compiled, Piece};
+use crate::worker::WIDEST;
 use gradus_plan::{BLOCK, Fused, Out, Pattern, Src};
 
 /// An input of the instruction at hand, its address known.
@@ -213,6 +215,12 @@ impl<T: Real> Machine<'_, T> {
     }
 
     unsafe fn fused_stores(&mut self, f: &Fused, from: usize, to: usize) {
+        if let Some(c) = self.native.vector(f)
+            && c.whole
+        {
+            // SAFETY: see `fused`.
+            return unsafe { self.vectors(f, c, from, to - from) };
+        }
         let mut at = from;
         while at < to {
             let len = block_len(f, at, to);
@@ -372,6 +380,10 @@ impl<T: Real> Machine<'_, T> {
                     }
                 };
             }
+            if let Some(c) = self.native.vector(f) {
+                self.vectors(f, c, start, len);
+                return c.stores;
+            }
             // The last lane may write to memory where its result is only stored.
             let mut direct: Option<(usize, *mut T)> = None;
             if let Some(last) = f.program.last()
@@ -389,6 +401,85 @@ impl<T: Real> Machine<'_, T> {
                 self.kernels.lane(l.op, out, args);
             }
             direct.is_some()
+        }
+    }
+
+    /// Runs the vector code on the elements `start..start + len`: whole vectors where they lie, and a copy of the elements
+    /// after them, filled up to a vector.
+    ///
+    /// SAFETY: as for `block`; `len` may exceed a block only where the code is `whole`.
+    unsafe fn vectors(&mut self, f: &Fused, c: &Compiled, start: usize, len: usize) {
+        let (inputs, registers) = (f.inputs.len(), f.registers as usize);
+        let all = inputs + registers + f.outs.len();
+        let width = c.code.width() / size_of::<T>();
+        let main = len / width * width;
+        let left = len - main;
+        // SAFETY: the table has room for twice so many addresses, `rest` for a vector of each input and result; register
+        // memory reaches to the end of a block, which is a multiple of every vector.
+        unsafe {
+            let (table, rest) = (self.table, self.rest);
+            let other = table.add(all);
+            for k in 0..inputs {
+                let p = match self.sources[k] {
+                    Source::Dense(p) => p.wrapping_add(start).cast_mut(),
+                    Source::Splat(_) => {
+                        let p = self.at(f.inputs[k].place);
+                        (*table.add(k), *other.add(k)) = (p.cast(), p.cast());
+                        continue;
+                    }
+                    Source::Loaded { register } => self.register(register, len).as_mut_ptr(),
+                    Source::Run(p) => p.cast_mut(),
+                    Source::Same(v) => {
+                        let r = self.register(registers + k, len);
+                        r.fill(v);
+                        r.as_mut_ptr()
+                    }
+                };
+                *table.add(k) = p.cast();
+                if left > 0 {
+                    let copy = rest.add(k * WIDEST);
+                    std::ptr::copy_nonoverlapping(p.wrapping_add(main), copy, left);
+                    *other.add(k) = copy.cast();
+                }
+            }
+            for k in 0..registers {
+                let p = self.scratch.add(k * BLOCK);
+                *table.add(inputs + k) = p.cast();
+                *other.add(inputs + k) = p.wrapping_add(main).cast();
+            }
+            if c.stores {
+                for (k, o) in f.outs.iter().enumerate() {
+                    if let Out::Store { access, .. } = o {
+                        *table.add(inputs + registers + k) = self.at(access.place).wrapping_add(start).cast();
+                        *other.add(inputs + registers + k) = rest.add((inputs + k) * WIDEST).cast();
+                    }
+                }
+            }
+            for piece in &c.pieces {
+                match *piece {
+                    Piece::Code(k) => {
+                        if main > 0 {
+                            c.code.run(k, table, main * size_of::<T>());
+                        }
+                        if left > 0 {
+                            c.code.run(k, other, c.code.width());
+                        }
+                    }
+                    Piece::Lane(k) => {
+                        let l = &f.program[k];
+                        let args = [l.a, l.b, l.c, l.d].map(|s| self.arg(s, start, len));
+                        self.kernels.lane(l.op, self.register(l.dst as usize, len), args);
+                    }
+                }
+            }
+            if left > 0 && c.stores {
+                for (k, o) in f.outs.iter().enumerate() {
+                    if let Out::Store { .. } = o {
+                        let to = (*table.add(inputs + registers + k)).cast::<T>();
+                        std::ptr::copy_nonoverlapping(rest.add((inputs + k) * WIDEST), to.wrapping_add(main), left);
+                    }
+                }
+            }
         }
     }
 

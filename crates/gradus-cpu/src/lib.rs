@@ -29,6 +29,7 @@ mod worker;
 pub mod special;
 pub mod transcendental;
 mod trap;
+mod vectors;
 
 pub use control::{Control, Fault, NativeCode};
 pub use executor::Executor;

@@ -1,12 +1,15 @@
-//! The second tier: loops that have shown that they run long go on as native code.
+//! The second tier: loops that have shown that they run long go on as native code, and large elementwise instructions are
+//! vector code.
 
 use crate::control::{Control, Fault, NativeCode};
 use crate::elementwise::lane1;
 use crate::executor::Machine;
 use crate::real::Real;
+use crate::vectors::{self, Compiled};
 use gradus_ir::{BinaryOp, Precision, UnaryOp};
+use gradus_native::vector::Level;
 use gradus_native::{Ended, Float, Host, Memory, Native, Verdict};
-use gradus_plan::{Instr, LaneOp, LoopPlan, Plan};
+use gradus_plan::{Block, Fused, Instr, Kind, LaneOp, LoopPlan, Plan, Task};
 use std::ffi::c_void;
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -43,6 +46,44 @@ pub(crate) struct Tier {
     mode: NativeCode,
     /// By the loop's step counter; empty before the first run.
     loops: Vec<State>,
+    /// By the number of the fused instruction.
+    vectors: Vec<Option<Box<Compiled>>>,
+}
+
+/// Elements times lanes from which on vector code for a fused instruction is worth the time to make it.
+const WORTH: f64 = 300_000.0;
+/// Instructions on fewer elements are left to the interpreter.
+const SHORT: usize = 32;
+/// Steps that a loop with a condition is taken to run where nothing is known.
+const GUESS: usize = 100;
+
+/// Calls `f(instruction, how often it runs)` for the fused instructions of a block that runs so many times.
+fn each_fused(b: &Block, times: f64, f: &mut dyn FnMut(&Fused, f64)) {
+    for i in &b.code {
+        match &i.kind {
+            Kind::Fused(x) => f(x, times),
+            Kind::Sweep(s) => {
+                for step in &s.steps {
+                    if let Task::Fused { fused, .. } = &step.task {
+                        f(fused, times);
+                    }
+                }
+            }
+            Kind::Loop(l) => {
+                let steps = if l.cond.is_some() { l.bound.min(GUESS) } else { l.bound };
+                let times = times * steps as f64;
+                if let Some((c, _)) = &l.cond {
+                    each_fused(c, times, f);
+                }
+                each_fused(&l.body, times, f);
+            }
+            Kind::Cond(c) => {
+                each_fused(&c.then, times, f);
+                each_fused(&c.other, times, f);
+            }
+            Kind::MatMul(_) | Kind::Call(_) => {}
+        }
+    }
 }
 
 impl Tier {
@@ -51,8 +92,8 @@ impl Tier {
         plan.counters() * size_of::<State>()
     }
 
-    /// Decides about the plan's loops, once.
-    pub fn prepare(&mut self, plan: &Plan, control: &Control) {
+    /// Decides about the plan's loops and makes the vector code, once.
+    pub fn prepare<T: Real>(&mut self, plan: &Plan, control: &Control) {
         let mode = if control.trap_nonfinite { NativeCode::Off } else { control.native };
         if mode == self.mode && self.loops.len() == plan.counters() {
             return;
@@ -67,6 +108,26 @@ impl Tier {
                 }
             }
         }
+        self.vectors.clear();
+        if mode != NativeCode::Off
+            && let Some(level) = Level::detect()
+        {
+            each_fused(plan.body(), 1.0, &mut |f, times| {
+                let enough = mode == NativeCode::On || f.count >= SHORT && times * (f.count * f.program.len()) as f64 >= WORTH;
+                let made = if enough && f.count > 1 { vectors::compile::<T>(f, level) } else { None };
+                let k = f.number as usize;
+                if self.vectors.len() <= k {
+                    self.vectors.resize_with(k + 1, || None);
+                }
+                self.vectors[k] = made.map(Box::new);
+            });
+        }
+    }
+
+    /// The vector code of a fused instruction, if it has some.
+    #[inline]
+    pub fn vector(&self, f: &Fused) -> Option<&Compiled> {
+        self.vectors.get(f.number as usize)?.as_deref()
     }
 
     /// Steps that the interpreter runs before native code takes over.

@@ -17,6 +17,7 @@ pub use pow::{hypot, hypot_single, pow, pow_single};
 pub use trig::{cos, cos_single, sin, sin_single};
 pub(crate) use trig::{cos_near, cos_near_single, is_far, is_far_single, sin_near, sin_near_single};
 
+use gradus_native::vector::{Operand, Value};
 use std::ops::{Add, Mul};
 
 /// The contract of every function here, against the exact value: at most this many units in the last place. The standard
@@ -29,17 +30,81 @@ fn if_else<T>(c: bool, x: T, y: T) -> T {
     if c { x } else { y }
 }
 
+/// What numbers have in common with values of a program: comparisons and constants.
+trait Number<S>: Sized {
+    /// The same for all elements.
+    fn number(self, c: S) -> Self;
+}
+
+/// A choice by a comparison, as a mask of vector code has it.
+trait Choice {
+    fn select<T>(self, x: T, y: T) -> T;
+}
+
+impl Choice for bool {
+    #[inline(always)]
+    fn select<T>(self, x: T, y: T) -> T {
+        if_else(self, x, y)
+    }
+}
+
+/// Comparisons under the names that they have in vector code.
+trait Compare: PartialOrd + Copy {
+    #[inline(always)]
+    fn above(self, y: Self) -> bool {
+        self > y
+    }
+    #[inline(always)]
+    fn below(self, y: Self) -> bool {
+        self < y
+    }
+    #[inline(always)]
+    fn at_least(self, y: Self) -> bool {
+        self >= y
+    }
+    #[inline(always)]
+    fn equals(self, y: Self) -> bool {
+        self == y
+    }
+}
+
+impl Compare for f64 {}
+impl Compare for f32 {}
+
+impl Number<f64> for f64 {
+    #[inline(always)]
+    fn number(self, c: f64) -> f64 {
+        c
+    }
+}
+
+impl Number<f32> for f32 {
+    #[inline(always)]
+    fn number(self, c: f32) -> f32 {
+        c
+    }
+}
+
+impl<'a, S: Operand<'a>> Number<S> for Value<'a> {
+    fn number(self, c: S) -> Value<'a> {
+        Value::number(self, c)
+    }
+}
+
 /// The even and the odd part of a polynomial with these coefficients, by powers of the square `w`: two short chains instead
 /// of a long one. The polynomial is `even + x odd`.
 #[inline(always)]
-fn polynomial<T: Copy + Add<Output = T> + Mul<Output = T>, const N: usize>(w: T, c: &[T; N]) -> (T, T) {
+fn polynomial<T, S: Copy, const N: usize>(w: T, c: &[S; N]) -> (T, T)
+where
+    T: Copy + Add<Output = T> + Mul<Output = T> + Number<S>,
+{
     let last = |from: usize| from + (N - 1 - from) / 2 * 2;
     let half = |from: usize| {
         let mut k = last(from);
-        let mut s = c[k];
+        let mut s = w.number(c[k]);
         while k > from {
             k -= 2;
-            s = c[k] + w * s;
+            s = w.number(c[k]) + w * s;
         }
         s
     };
@@ -48,16 +113,16 @@ fn polynomial<T: Copy + Add<Output = T> + Mul<Output = T>, const N: usize>(w: T,
 
 /// The functions of one precision over its constants.
 macro_rules! functions {
-    ($t:ident, $u:ident) => {
+    ($t:ident, $u:ident, $n:ty $(, $l:lifetime)?) => {
         /// `2^(h - SHIFT)` for a whole number `h - SHIFT` that is the exponent of a normal number.
         #[inline(always)]
-        fn power_of_two(h: $t) -> $t {
-            $t::from_bits((h.to_bits() << MANTISSA).wrapping_add(BIAS << MANTISSA))
+        fn power_of_two$(<$l>)?(h: $n) -> $n {
+            <$n>::from_bits((h.to_bits() << MANTISSA).wrapping_add(BIAS << MANTISSA))
         }
 
         /// `(k, h, t)` with `exp(x + more) = 2^k (1 + h + t)`, `|h| <= log(2) / 2` and `t` small against `h`.
         #[inline(always)]
-        fn reduce(x: $t, more: $t) -> ($t, $t, $t) {
+        fn reduce$(<$l>)?(x: $n, more: $n) -> ($n, $n, $n) {
             let k = (x * INV_LN2 + SHIFT) - SHIFT;
             let high = x - k * LN2_HI;
             let low = k * LN2_LO - more;
@@ -70,16 +135,16 @@ macro_rules! functions {
         }
 
         #[inline(always)]
-        pub fn exp(x: $t) -> $t {
-            exp_sum(x, 0.0)
+        pub fn exp$(<$l>)?(x: $n) -> $n {
+            exp_sum(x, x.number(0.0))
         }
 
         /// `exp(x + low)`, where `low` is small against `x`.
         #[inline(always)]
-        pub(super) fn exp_sum(x: $t, low: $t) -> $t {
+        pub(super) fn exp_sum$(<$l>)?(x: $n, low: $n) -> $n {
             // Beyond these bounds the result is inf or 0. A NaN fails both tests and stays.
-            let c = if_else(x > TOP, TOP, x);
-            let c = if_else(c < BOTTOM, BOTTOM, c);
+            let c = x.above(TOP).select(TOP, x);
+            let c = c.below(BOTTOM).select(BOTTOM, c);
             let (k, h, t) = reduce(c, low);
             // The scale in two halves: each is a normal number where the product is not. The last product rounds once.
             let half = k * 0.5 + SHIFT;
@@ -90,17 +155,17 @@ macro_rules! functions {
         /// `exp(x)` for `x` up to 2 with half the work: nothing overflows, and what is below the normal numbers is 0. For sums of
         /// exponentials of differences from the largest.
         #[inline(always)]
-        pub fn exp_of_difference(x: $t) -> $t {
-            let c = if_else(x < LEAST, LEAST, x);
-            let (k, h, t) = reduce(c, 0.0);
+        pub fn exp_of_difference$(<$l>)?(x: $n) -> $n {
+            let c = x.below(LEAST).select(LEAST, x);
+            let (k, h, t) = reduce(c, x.number(0.0));
             let y = (1.0 + (h + t)) * power_of_two(k + SHIFT);
-            if_else(x < LEAST, 0.0, y)
+            x.below(LEAST).select(0.0, y)
         }
 
         /// Half of `exp(x) - 1` as a sum of two numbers, the second small; without the sign of zero. `x` in `FLAT..=TOP`.
         #[inline(always)]
-        fn half_expm1(x: $t) -> ($t, $t) {
-            let (k, h, t) = reduce(x, 0.0);
+        fn half_expm1$(<$l>)?(x: $n) -> ($n, $n) {
+            let (k, h, t) = reduce(x, x.number(0.0));
             // Half the scale, since 2^1024 is no number.
             let s = power_of_two((k - 1.0) + SHIFT);
             let (a, b) = (s - 0.5, s * h);
@@ -112,19 +177,19 @@ macro_rules! functions {
         }
 
         #[inline(always)]
-        pub fn expm1(x: $t) -> $t {
-            let c = if_else(x > TOP, TOP, x);
-            let c = if_else(c < FLAT, FLAT, c);
+        pub fn expm1$(<$l>)?(x: $n) -> $n {
+            let c = x.above(TOP).select(TOP, x);
+            let c = c.below(FLAT).select(FLAT, c);
             let (high, low) = half_expm1(c);
             let y = (high + low) * 2.0;
-            if_else(x.abs() < TINY, x, y)
+            x.abs().below(TINY).select(x, y)
         }
 
         #[inline(always)]
-        pub fn tanh(x: $t) -> $t {
+        pub fn tanh$(<$l>)?(x: $n) -> $n {
             let a = x.abs();
             // e / (e + 1) with e = (exp(2a) - 1) / 2; from half of `FLAT` on the result is 1.
-            let (high, low) = half_expm1(if_else(a > -FLAT, -FLAT, a + a));
+            let (high, low) = half_expm1(a.above(-FLAT).select(-FLAT, a + a));
             let e = high + low;
             let e_rest = low - (e - high);
             let d = e + 1.0;
@@ -133,28 +198,28 @@ macro_rules! functions {
             let q = e / d;
             // The first-order effect of both roundings; 1 / d is 1 - q.
             let y = q + (e_rest - q * (d_rest + e_rest)) * (1.0 - q);
-            if_else(a < TINY, x, y.copysign(x))
+            a.below(TINY).select(x, y.copysign(x))
         }
 
         /// `1 / (1 + exp(-x))`, to full relative precision on both sides.
         #[inline(always)]
-        pub fn sigmoid(x: $t) -> $t {
+        pub fn sigmoid$(<$l>)?(x: $n) -> $n {
             let e = exp(-x.abs());
             let d = 1.0 + e;
             let d_rest = e - (d - 1.0);
-            let q = if_else(x >= 0.0, 1.0, e) / d;
+            let q = x.at_least(0.0).select(1.0, e) / d;
             // The first-order effect of the rounding of d; 1 / d is q or 1 - q.
-            q - q * (d_rest * if_else(x >= 0.0, q, 1.0 - q))
+            q - q * (d_rest * x.at_least(0.0).select(q, 1.0 - q))
         }
 
         /// `log(u) + c` for a positive normal `u` and a small correction `c`; also where the exponent is to be lowered by `drop`.
         #[inline(always)]
-        fn log_core(u: $t, c: $t, drop: $t) -> $t {
+        fn log_core$(<$l>)?(u: $n, c: $n, drop: $n) -> $n {
             // Moves the exponent so that the mantissa lies between sqrt(1/2) and sqrt(2).
             let moved = u.to_bits().wrapping_add(ONE - ROOT_HALF);
-            let m = $t::from_bits((moved & ((1 << MANTISSA) - 1)).wrapping_add(ROOT_HALF));
+            let m = <$n>::from_bits((moved & (((1 as $u) << MANTISSA) - 1)).wrapping_add(ROOT_HALF));
             // A small whole number in the low bits of a large one.
-            let k = $t::from_bits((moved >> MANTISSA) | WHOLE.to_bits()) - (WHOLE + BIAS as $t) - drop;
+            let k = <$n>::from_bits((moved >> MANTISSA) | WHOLE.to_bits()) - (WHOLE + BIAS as $t) - drop;
             let f = m - 1.0;
             let s = f / (2.0 + f);
             let z = s * s;
@@ -166,48 +231,48 @@ macro_rules! functions {
         }
 
         #[inline(always)]
-        pub fn log(x: $t) -> $t {
-            let subnormal = x < $t::MIN_POSITIVE;
-            let y = log_core(if_else(subnormal, x * (1.0 / TINY), x), 0.0, if_else(subnormal, TINY_BITS, 0.0));
+        pub fn log$(<$l>)?(x: $n) -> $n {
+            let subnormal = x.below($t::MIN_POSITIVE);
+            let y = log_core(subnormal.select(x * (1.0 / TINY), x), x.number(0.0), subnormal.select(TINY_BITS, 0.0));
             // Infinity and NaN stay.
-            let y = if_else(x < $t::INFINITY, y, x);
-            let y = if_else(x < 0.0, $t::NAN, y);
-            if_else(x == 0.0, $t::NEG_INFINITY, y)
+            let y = x.below($t::INFINITY).select(y, x);
+            let y = x.below(0.0).select($t::NAN, y);
+            x.equals(0.0).select($t::NEG_INFINITY, y)
         }
 
         /// `log(1 + x)` for `x` from 0 to a power of two below the largest or in (-1, 0), without the sign of zero.
         #[inline(always)]
-        fn log1p_core(x: $t) -> $t {
+        fn log1p_core$(<$l>)?(x: $n) -> $n {
             // 1 + x and its rounding error.
             let u = 1.0 + x;
             let v = u - 1.0;
             let e = (1.0 - (u - v)) + (x - v);
-            log_core(u, e / u, 0.0)
+            log_core(u, e / u, x.number(0.0))
         }
 
         #[inline(always)]
-        pub fn log1p(x: $t) -> $t {
+        pub fn log1p$(<$l>)?(x: $n) -> $n {
             let y = log1p_core(x);
-            let y = if_else(x < $t::INFINITY, y, x);
-            let y = if_else(x.abs() < TINY, x, y);
-            let y = if_else(x == -1.0, $t::NEG_INFINITY, y);
-            if_else(x < -1.0, $t::NAN, y)
+            let y = x.below($t::INFINITY).select(y, x);
+            let y = x.abs().below(TINY).select(x, y);
+            let y = x.equals(-1.0).select($t::NEG_INFINITY, y);
+            x.below(-1.0).select($t::NAN, y)
         }
 
         /// `log(1 + exp(x))`.
         #[inline(always)]
-        pub fn softplus(x: $t) -> $t {
+        pub fn softplus$(<$l>)?(x: $n) -> $n {
             let e = exp(-x.abs());
-            let y = if_else(e < TINY, e, log1p_core(e));
+            let y = e.below(TINY).select(e, log1p_core(e));
             // A NaN is in both terms.
-            if_else(x < 0.0, 0.0, x) + y
+            x.below(0.0).select(0.0, x) + y
         }
     };
 }
 
 /// Double precision.
 pub mod double {
-    use super::{if_else, polynomial};
+    use super::{Choice, Compare, Number, polynomial};
 
     const MANTISSA: u32 = 52;
     const BIAS: u64 = 1023;
@@ -257,12 +322,21 @@ pub mod double {
         0.14616585424888623,
     ];
 
-    functions!(f64, u64);
+    functions!(f64, u64, f64);
+
+    /// Vector code.
+    pub(crate) mod code {
+        use super::{BIAS, BOTTOM, EXP, FLAT, INV_LN2, LEAST, LN2_HI, LN2_LO, LOG, MANTISSA, ONE, ROOT_HALF, SHIFT, TINY, TINY_BITS, TOP};
+        use super::{WHOLE, polynomial};
+        use gradus_native::vector::Value;
+
+        functions!(f64, u64, Value<'a>, 'a);
+    }
 }
 
 /// Single precision.
 pub mod single {
-    use super::{if_else, polynomial};
+    use super::{Choice, Compare, Number, polynomial};
 
     const MANTISSA: u32 = 23;
     const BIAS: u32 = 127;
@@ -291,7 +365,16 @@ pub mod single {
     /// As in double precision; relative error of the logarithm below `2^-28`.
     const LOG: [f32; 3] = [0.666_666_850_5, 0.399_887_782_8, 0.295_800_530_4];
 
-    functions!(f32, u32);
+    functions!(f32, u32, f32);
+
+    /// Vector code.
+    pub(crate) mod code {
+        use super::{BIAS, BOTTOM, EXP, FLAT, INV_LN2, LEAST, LN2_HI, LN2_LO, LOG, MANTISSA, ONE, ROOT_HALF, SHIFT, TINY, TINY_BITS, TOP};
+        use super::{WHOLE, polynomial};
+        use gradus_native::vector::Value;
+
+        functions!(f32, u32, Value<'a>, 'a);
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::linalg::Workspace;
 use crate::real::Real;
 use crate::reduce::Acc;
 use gradus_plan::{BLOCK, Block, Func, Fused, Kind, Out, Plan, Task};
+use std::ffi::c_void;
 
 /// The address of a base; those of inputs and literals are only read.
 pub(crate) struct Base<T>(pub *mut T);
@@ -18,8 +19,18 @@ impl<T> Clone for Base<T> {
 
 impl<T> Copy for Base<T> {}
 
+/// An address for vector code.
+pub(crate) type Address = *mut c_void;
+
+/// Elements of the longest vector.
+pub(crate) const WIDEST: usize = 16;
+
 pub(crate) struct Worker<T: Real> {
     pub scratch: Arena<T>,
+    /// Addresses for vector code: those of whole vectors, then those of the elements that fill none.
+    pub table: Vec<Address>,
+    /// Memory for these: a vector for each input and result.
+    pub rest: Arena<T>,
     /// Memory of the blocks of sweeps and of the steps of loops that run side by side.
     pub local: Arena<T>,
     pub counters: Vec<usize>,
@@ -44,6 +55,9 @@ pub(crate) struct Sizes<'a> {
     outs: usize,
     sums: usize,
     depth: usize,
+    /// Addresses of vector code; inputs and results of one instruction.
+    addresses: usize,
+    streams: usize,
     calls: Vec<&'a Func>,
 }
 
@@ -57,6 +71,9 @@ impl<'a> Sizes<'a> {
     fn fused(&mut self, f: &Fused) {
         self.inputs = self.inputs.max(f.inputs.len());
         self.outs = self.outs.max(f.outs.len());
+        let streams = f.inputs.len() + f.outs.len();
+        self.streams = self.streams.max(streams);
+        self.addresses = self.addresses.max(streams + f.registers as usize);
     }
 
     fn block(&mut self, b: &'a Block, depth: usize) {
@@ -96,9 +113,9 @@ impl<'a> Sizes<'a> {
 
     /// Bytes of a worker but for its memory of blocks.
     pub fn bytes<T: Real>(&self, plan: &Plan) -> usize {
-        let memory = (plan.registers() + 1) * BLOCK * size_of::<T>();
+        let memory = ((plan.registers() + 1) * BLOCK + self.streams * WIDEST) * size_of::<T>();
         let accs = (self.outs + self.sums) * size_of::<Acc<T>>();
-        let lists = self.inputs * size_of::<Source<T>>() + accs + self.depth * size_of::<u32>();
+        let lists = self.inputs * size_of::<Source<T>>() + accs + self.depth * size_of::<u32>() + 2 * self.addresses * size_of::<Address>();
         let counters = plan.counters() * (size_of::<usize>() + size_of::<u64>());
         let bases = bases(plan) * size_of::<Base<T>>();
         memory.saturating_add(lists + counters + bases + Workspace::<T>::needs(self.calls.iter().copied()))
@@ -115,6 +132,8 @@ impl<T: Real> Worker<T> {
     pub fn new(plan: &Plan, sizes: &Sizes<'_>) -> Option<Worker<T>> {
         Some(Worker {
             scratch: Arena::new((plan.registers() + 1) * BLOCK)?,
+            table: vec![std::ptr::null_mut(); 2 * sizes.addresses],
+            rest: Arena::new(sizes.streams * WIDEST)?,
             local: Arena::new(plan.local_len())?,
             counters: vec![0; plan.counters()],
             bases: Vec::with_capacity(bases(plan)),

@@ -392,7 +392,7 @@ pub(crate) fn layout(p: &mut Planner, body: &mut Block, outputs: &mut [Output]) 
     }
     let arena = large + spaces[1].end;
 
-    mark_direct(body, p, &offsets);
+    mark(body, p, &offsets, &mut 0);
     let resolve = |place: &mut Place| resolve(p, &offsets, private, place);
     visit::block(body, &mut |place, _| resolve(place));
     resolve_swaps(body, p, &offsets);
@@ -459,8 +459,8 @@ fn resolve_swaps(b: &mut Block, p: &Planner, offsets: &[usize]) {
     }
 }
 
-/// A store is direct where no input lies in the memory that it writes.
-fn mark_direct(b: &mut Block, p: &Planner, offsets: &[usize]) {
+/// A store is direct where no input lies in the memory that it writes. Fused instructions are numbered.
+fn mark(b: &mut Block, p: &Planner, offsets: &[usize], number: &mut u32) {
     let address = |place: &Place| match place.base {
         LOCAL => Some((LOCAL, place.offset)),
         b if b & VIRTUAL != 0 => {
@@ -469,7 +469,9 @@ fn mark_direct(b: &mut Block, p: &Planner, offsets: &[usize]) {
         }
         _ => None,
     };
-    let mark = |f: &mut Fused| {
+    let each = |f: &mut Fused, number: &mut u32| {
+        f.number = *number;
+        *number += 1;
         for o in &mut f.outs {
             if let Out::Store { access, direct, .. } = o {
                 let to = address(&access.place);
@@ -480,23 +482,23 @@ fn mark_direct(b: &mut Block, p: &Planner, offsets: &[usize]) {
     };
     for i in &mut b.code {
         match &mut i.kind {
-            Kind::Fused(f) => mark(f),
+            Kind::Fused(f) => each(f, number),
             Kind::Sweep(s) => {
                 for s in &mut s.steps {
                     if let Task::Fused { fused, .. } = &mut s.task {
-                        mark(fused);
+                        each(fused, number);
                     }
                 }
             }
             Kind::Loop(l) => {
                 if let Some((c, _)) = &mut l.cond {
-                    mark_direct(c, p, offsets);
+                    mark(c, p, offsets, number);
                 }
-                mark_direct(&mut l.body, p, offsets);
+                mark(&mut l.body, p, offsets, number);
             }
             Kind::Cond(c) => {
-                mark_direct(&mut c.then, p, offsets);
-                mark_direct(&mut c.other, p, offsets);
+                mark(&mut c.then, p, offsets, number);
+                mark(&mut c.other, p, offsets, number);
             }
             _ => {}
         }

@@ -354,6 +354,7 @@ impl Lower<'_> {
             outs,
             segment,
             rows,
+            number: 0,
         };
         let (origin, name) = (self.origin(last), self.graph.node(last).op.name());
         self.emit(Kind::Fused(fused), origin, name);

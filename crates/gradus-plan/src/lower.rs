@@ -276,6 +276,7 @@ impl Lower<'_> {
                     outs: vec![Out::Reduce { op, src: Src::In(0), place: out.place }],
                     segment: n,
                     rows: outer,
+                    number: 0,
                 })
             } else {
                 Kind::Call(Call {

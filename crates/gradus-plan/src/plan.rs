@@ -134,6 +134,8 @@ pub struct Fused {
     /// is reduced.
     pub segment: usize,
     pub rows: usize,
+    /// Its number among the fused instructions of the plan.
+    pub number: u32,
 }
 
 /// One operand of a matrix product: `rows x cols` with element strides.

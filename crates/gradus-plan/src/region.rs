@@ -314,7 +314,7 @@ impl<'a> Lower<'a> {
             outs.push(Out::Store { src, access: Access { place: to.place, pattern: Pattern::Dense }, direct: false });
         }
         let fused =
-            Fused { dims: Vec::new(), count: 1, inputs, program: Vec::new(), registers: 0, outs, segment: 0, rows: 0 };
+            Fused { dims: Vec::new(), count: 1, inputs, program: Vec::new(), registers: 0, outs, segment: 0, rows: 0, number: 0 };
         self.emit(Kind::Fused(fused), origin, name);
         Ok(())
     }
@@ -340,6 +340,7 @@ impl<'a> Lower<'a> {
             outs: vec![Out::Store { src, access, direct: false }],
             segment: 0,
             rows: 0,
+            number: 0,
         };
         self.emit(Kind::Fused(fused), origin, name);
         Ok(())

@@ -45,6 +45,7 @@ pub(crate) fn plan(graph: &Graph, options: Options) -> Result<Plan, PlanError> {
                         }],
                         segment: 0,
                         rows: 0,
+                        number: 0,
                     };
                     body.code.push(Instr { kind: Kind::Fused(fused), origin: graph.node(*o).origin, name: "copy" });
                     place = out.place;

@@ -77,7 +77,7 @@ pub struct SessionArgs {
     /// Keep rewritten graphs in this folder, for the next process
     #[arg(long, value_name = "DIR")]
     pub plan_cache: Option<PathBuf>,
-    /// Which loops run as native code; results are the same bits
+    /// What runs as native code, loops and large elementwise instructions; results are the same bits
     #[arg(long, value_enum, default_value_t = Native::Auto, value_name = "WHEN", hide = true)]
     pub native: Native,
     /// Where graphs run; this release has `cpu`

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Which loops run as native code. Results are the same bits.
+/// Which loops run as native code, and which elementwise instructions as vector code. Results are the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NativeCode {
-    /// Those where it pays for the time to compile it.
+    /// Where it pays for the time to compile it.
     #[default]
     Auto,
-    /// Every loop that can.
+    /// All that can.
     On,
     Off,
 }

@@ -152,16 +152,6 @@ macro_rules! functions {
             ((1.0 + (h + t)) * power_of_two(half)) * power_of_two(other)
         }
 
-        /// `exp(x)` for `x` up to 2 with half the work: nothing overflows, and what is below the normal numbers is 0. For sums of
-        /// exponentials of differences from the largest.
-        #[inline(always)]
-        pub fn exp_of_difference$(<$l>)?(x: $n) -> $n {
-            let c = x.below(LEAST).select(LEAST, x);
-            let (k, h, t) = reduce(c, x.number(0.0));
-            let y = (1.0 + (h + t)) * power_of_two(k + SHIFT);
-            x.below(LEAST).select(0.0, y)
-        }
-
         /// Half of `exp(x) - 1` as a sum of two numbers, the second small; without the sign of zero. `x` in `FLAT..=TOP`.
         #[inline(always)]
         fn half_expm1$(<$l>)?(x: $n) -> ($n, $n) {
@@ -270,6 +260,21 @@ macro_rules! functions {
     };
 }
 
+/// Functions for reductions, which have no vector code of their own.
+macro_rules! for_reductions {
+    ($t:ident) => {
+        /// `exp(x)` for `x` up to 2 with half the work: nothing overflows, and what is below the normal numbers is 0. For sums of
+        /// exponentials of differences from the largest.
+        #[inline(always)]
+        pub fn exp_of_difference(x: $t) -> $t {
+            let c = x.below(LEAST).select(LEAST, x);
+            let (k, h, t) = reduce(c, x.number(0.0));
+            let y = (1.0 + (h + t)) * power_of_two(k + SHIFT);
+            x.below(LEAST).select(0.0, y)
+        }
+    };
+}
+
 /// Double precision.
 pub mod double {
     use super::{Choice, Compare, Number, polynomial};
@@ -323,10 +328,11 @@ pub mod double {
     ];
 
     functions!(f64, u64, f64);
+    for_reductions!(f64);
 
     /// Vector code.
     pub(crate) mod code {
-        use super::{BIAS, BOTTOM, EXP, FLAT, INV_LN2, LEAST, LN2_HI, LN2_LO, LOG, MANTISSA, ONE, ROOT_HALF, SHIFT, TINY, TINY_BITS, TOP};
+        use super::{BIAS, BOTTOM, EXP, FLAT, INV_LN2, LN2_HI, LN2_LO, LOG, MANTISSA, ONE, ROOT_HALF, SHIFT, TINY, TINY_BITS, TOP};
         use super::{WHOLE, polynomial};
         use gradus_native::vector::Value;
 
@@ -366,10 +372,11 @@ pub mod single {
     const LOG: [f32; 3] = [0.666_666_850_5, 0.399_887_782_8, 0.295_800_530_4];
 
     functions!(f32, u32, f32);
+    for_reductions!(f32);
 
     /// Vector code.
     pub(crate) mod code {
-        use super::{BIAS, BOTTOM, EXP, FLAT, INV_LN2, LEAST, LN2_HI, LN2_LO, LOG, MANTISSA, ONE, ROOT_HALF, SHIFT, TINY, TINY_BITS, TOP};
+        use super::{BIAS, BOTTOM, EXP, FLAT, INV_LN2, LN2_HI, LN2_LO, LOG, MANTISSA, ONE, ROOT_HALF, SHIFT, TINY, TINY_BITS, TOP};
         use super::{WHOLE, polynomial};
         use gradus_native::vector::Value;
 

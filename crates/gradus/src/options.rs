@@ -66,7 +66,7 @@ pub struct Options {
     pub plan_cache: Option<PathBuf>,
     /// Threads that large operations may use: all cores, unless said otherwise. No result depends on it.
     pub threads: Option<NonZeroUsize>,
-    /// Which loops run as native code.
+    /// What runs as native code.
     pub native: NativeCode,
     pub cancel: CancelToken,
 }

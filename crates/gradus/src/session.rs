@@ -91,7 +91,7 @@ impl Builder {
         self
     }
 
-    /// Which loops run as native code; results are the same bits.
+    /// What runs as native code; results are the same bits.
     pub fn native(mut self, native: NativeCode) -> Self {
         self.options.native = native;
         self

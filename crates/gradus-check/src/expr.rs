@@ -212,7 +212,22 @@ impl<'a> Walker<'a> {
                 Resolved::Value
             }
         };
-        args.iter().for_each(|a| self.expr(&a.value));
+        let of_dist = match &*callee.kind {
+            ExprKind::Name(id) => self.scopes.get(&id.name).is_none() && self.known.of_dist.contains(&id.name),
+            _ => false,
+        };
+        let params = match &resolved {
+            Resolved::Named(known, _) => known.params.as_deref().unwrap_or_default(),
+            _ => &[],
+        };
+        for (k, a) in args.iter().enumerate() {
+            let param = match &a.name {
+                Some(n) => params.iter().find(|p| p.name == n.name),
+                None => params.get(k),
+            };
+            let dist = of_dist && k == 0 || param.is_some_and(|p| p.dist);
+            if dist { self.random(&a.value) } else { self.expr(&a.value) }
+        }
         if let Resolved::Named(known, decl) = resolved {
             if known.kind == Kind::Function && !partial {
                 self.note_call(known, decl, whole.span);
@@ -277,7 +292,7 @@ impl<'a> Walker<'a> {
     }
 
     /// A distribution or a strategy: the evaluator alone knows their names, so of those only the arguments are checked.
-    fn random(&mut self, e: &'a Expr) {
+    pub fn random(&mut self, e: &'a Expr) {
         match &*e.kind {
             ExprKind::Name(id) => {
                 self.with_unresolved(Unresolved::Leave, |w| {
@@ -285,12 +300,12 @@ impl<'a> Walker<'a> {
                 });
             }
             ExprKind::Call(callee, args) => {
-                let known = match &*callee.kind {
-                    ExprKind::Name(id) => self.is_known(&id.name),
+                let own = match &*callee.kind {
+                    ExprKind::Name(id) => self.scopes.get(&id.name).is_some(),
                     _ => true,
                 };
-                if known {
-                    self.expr(e);
+                if own {
+                    self.call(e, callee, args, true);
                 } else {
                     args.iter().for_each(|a| self.random(&a.value));
                 }

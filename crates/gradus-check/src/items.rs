@@ -109,8 +109,11 @@ impl<'a> Walker<'a> {
                 w.condition(&d.body);
             }),
             ItemKind::Method(d) => self.method(d),
-            // Refused as a whole at evaluation: their insides follow rules that are not in this release.
-            ItemKind::Dist(_) | ItemKind::Model(_) => {}
+            ItemKind::Dist(d) => self.dist(d),
+            ItemKind::Model(d) => self.scoped(|w| {
+                w.params(&d.params);
+                w.choices(&d.body);
+            }),
             ItemKind::Problem(d) => self.scoped(|w| {
                 w.params(&d.params);
                 if let ExprKind::Optimize(o) = &*d.body.kind {
@@ -184,6 +187,45 @@ impl<'a> Walker<'a> {
             w.facts(&d.facts);
             w.oracles(&d.oracles);
         });
+    }
+
+    fn dist(&mut self, d: &'a DistDecl) {
+        self.scoped(|w| {
+            w.params(&d.params);
+            d.element.ty.iter().for_each(|t| w.type_expr(t, Dims::Bind));
+            w.facts(&d.facts);
+            w.scoped(|w| {
+                w.define(&d.element.name, What::Bound);
+                w.oracles(&d.oracles);
+            });
+        });
+    }
+
+    /// The lines of a model: every choice is a name for the lines below it.
+    fn choices(&mut self, body: &'a [ModelStmt]) {
+        for line in body {
+            match line {
+                ModelStmt::Let(pattern, ty, value) => {
+                    self.expr(value);
+                    ty.iter().for_each(|t| self.type_expr(t, Dims::Bind));
+                    self.define_pattern(pattern, What::Let, None);
+                }
+                ModelStmt::Sample { name, dist, plates, strategy } => {
+                    self.random(dist);
+                    plates.iter().for_each(|e| self.expr(e));
+                    strategy.iter().for_each(|e| self.random(e));
+                    self.define(name, What::Bound);
+                }
+                ModelStmt::For { var, range, body } => {
+                    self.expr(range);
+                    self.scoped(|w| {
+                        w.define(var, What::Bound);
+                        w.choices(body);
+                    });
+                }
+                ModelStmt::Return(e) => self.expr(e),
+            }
+        }
     }
 
     fn term(&mut self, d: &'a TermDecl) {

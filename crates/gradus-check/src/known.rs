@@ -14,6 +14,8 @@ pub struct Known {
     pub modules: Vec<KnownModule>,
     /// Settings that every rule takes besides its own parameters (`steps`, `batch`, …).
     pub settings: Vec<Arc<str>>,
+    /// Functions whose first argument is a distribution, called by the names of distributions.
+    pub of_dist: Vec<Arc<str>>,
     /// A session a line at a time: a bare expression is shown, so it is no mistake.
     pub interactive: bool,
 }
@@ -41,6 +43,8 @@ pub struct KnownParam {
     pub required: bool,
     /// Takes all remaining positional arguments.
     pub variadic: bool,
+    /// Declared as `dist of …`: its argument is named as distributions are.
+    pub dist: bool,
 }
 
 impl KnownName {
@@ -60,7 +64,7 @@ impl KnownParam {
     fn written(text: &str) -> Self {
         let variadic = text.ends_with("...");
         let name = text.trim_end_matches("...").trim_end_matches('?');
-        KnownParam { name: name.into(), required: !variadic && !text.ends_with('?'), variadic }
+        KnownParam { name: name.into(), required: !variadic && !text.ends_with('?'), variadic, dist: false }
     }
 }
 
@@ -174,6 +178,7 @@ fn params(params: &[Param]) -> Vec<KnownParam> {
             name: p.name.name.clone(),
             required: p.default.is_none() && !p.variadic,
             variadic: p.variadic,
+            dist: matches!(p.ty.as_ref().map(|t| &*t.kind), Some(TypeKind::DistOf(_))),
         })
         .collect()
 }

@@ -4,14 +4,14 @@ use crate::diagnostics as say;
 use crate::scope::What;
 use crate::types::Dims;
 use crate::walker::Walker;
-use gradus_syntax::ast::{ExprKind, Stmt, StmtKind};
+use gradus_syntax::ast::{Expr, ExprKind, Stmt, StmtKind, TypeExpr, TypeKind};
 
 impl<'a> Walker<'a> {
     /// A statement of a script or test; what a `let` binds is left to `bind`.
     fn stmt(&mut self, s: &'a Stmt) {
         match &s.kind {
             StmtKind::Let(_, ty, value) => {
-                self.expr(value);
+                self.typed(ty.as_ref(), value);
                 ty.iter().for_each(|t| self.type_expr(t, Dims::Bind));
             }
             StmtKind::Print(items) => items.iter().for_each(|e| self.expr(e)),
@@ -54,10 +54,18 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// A value with a declared type: of a distribution, by the names of distributions.
+    fn typed(&mut self, ty: Option<&TypeExpr>, value: &'a Expr) {
+        match ty.map(|t| &*t.kind) {
+            Some(TypeKind::DistOf(_)) => self.random(value),
+            _ => self.expr(value),
+        }
+    }
+
     pub fn block_stmt(&mut self, s: &'a Stmt) {
         let word = match &s.kind {
             StmtKind::Let(pattern, ty, value) => {
-                self.expr(value);
+                self.typed(ty.as_ref(), value);
                 ty.iter().for_each(|t| self.type_expr(t, Dims::Bind));
                 self.define_pattern(pattern, What::Let, None);
                 return;

@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Env {
     pub module: usize,
+    /// In the place of a distribution or a strategy their names come before those of functions: `normal`, `uniform`, `score`.
+    pub chances: bool,
     head: Option<Arc<Block>>,
 }
 
@@ -33,7 +35,7 @@ const RUN: u32 = 16;
 
 impl Env {
     pub fn module(module: usize) -> Env {
-        Env { module, head: None }
+        Env { module, chances: false, head: None }
     }
 
     #[must_use]
@@ -47,12 +49,18 @@ impl Env {
                 _ => 1,
             };
             if run < RUN {
-                return Env { module: self.module, head: Some(Arc::new(Block { names, level, run, next })) };
+                return Env { module: self.module, chances: self.chances, head: Some(Arc::new(Block { names, level, run, next })) };
             }
             let (merged, rest) = merge(&next, level, &names);
             (names, next) = (Names::Many(merged), rest);
             level += 1;
         }
+    }
+
+    /// The scope for the text of a distribution or a strategy.
+    #[must_use]
+    pub fn for_chances(&self) -> Env {
+        Env { chances: true, ..self.clone() }
     }
 
     /// All local bindings, outermost first.

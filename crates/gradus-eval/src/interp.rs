@@ -71,6 +71,11 @@ pub struct Interp<'h> {
     /// The random key of the solve step being traced, for `minibatch`.
     pub(crate) step_key: Option<Num>,
     pub(crate) batch_sites: u64,
+    pub(crate) draws: crate::random::Draws,
+    /// The file of the expression being evaluated.
+    pub(crate) here: gradus_syntax::FileId,
+    /// The models and guides whose choices are being made, innermost last.
+    pub(crate) drawing: Vec<std::sync::Arc<gradus_syntax::ast::ModelDecl>>,
     /// The duality gap traced last: a method's own certificate is often the gap of the record.
     pub(crate) last_gap: Option<crate::solve::certificate::LastGap>,
     /// The key of the run's seed, once it was asked for.
@@ -104,6 +109,9 @@ impl<'h> Interp<'h> {
             sizes: HashMap::new(),
             step_key: None,
             batch_sites: 0,
+            draws: Default::default(),
+            here: gradus_syntax::FileId(0),
+            drawing: Vec::new(),
             last_gap: None,
             root_key: None,
             run_seed: None,
@@ -150,8 +158,14 @@ impl<'h> Interp<'h> {
 
     /// Like `emit`; `operands` are the spans that a shape error blames.
     pub fn emit_blaming(&mut self, op: Op, inputs: &[Num], span: Span, operands: &[Span]) -> Eval<Num> {
+        let jump = crate::random::is_jump(&op);
         match self.tracer.emit(op, inputs) {
-            Ok(n) => Ok(n),
+            Ok(n) => {
+                if jump {
+                    self.note_jump(n);
+                }
+                Ok(n)
+            }
             Err(e) => {
                 let names: Vec<String> = operands.iter().map(|s| self.text_at(*s).unwrap_or_default().to_string()).collect();
                 Err(from_ir_named(&e, span, operands, &names).into())
@@ -433,6 +447,11 @@ impl<'h> Interp<'h> {
     pub fn lookup(&mut self, name: &str, env: &Env, span: Span) -> Eval<Value> {
         if let Some(v) = env.local(name) {
             return self.not_poisoned(v.clone());
+        }
+        if env.chances
+            && let Some(v) = self.find_chance(env.module, name, span)?
+        {
+            return self.not_poisoned(v);
         }
         match self.find_in_module(env.module, name)? {
             Some(v) => self.not_poisoned(v),

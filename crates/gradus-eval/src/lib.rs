@@ -19,6 +19,7 @@ mod memo;
 mod modules;
 mod output;
 mod parameters;
+mod random;
 mod run;
 mod script;
 mod solve;

@@ -3,6 +3,7 @@
 use crate::builtins;
 use crate::env::Env;
 use crate::interp::Interp;
+use crate::random::DistDecl;
 use crate::value::{
     CallArg, Eval, Function, MethodValue, ProblemDeclValue, RuleValue, SetKind, SetValue, Stop, StopValue, TermKind, TermValue,
     TypeValue, Value,
@@ -104,18 +105,13 @@ impl Interp<'_> {
                     (name, v)
                 }
             }
-            ItemKind::Dist(_) | ItemKind::Model(_) => {
-                let name = match &item.kind {
-                    ItemKind::Dist(d) => d.name.clone(),
-                    ItemKind::Model(m) => m.name.clone(),
-                    _ => return None,
-                };
-                self.diagnostics.push(
-                    Diagnostic::error("E4001", name.span, "models, guides and distributions are not in this release")
-                        .at("declared here")
-                        .help("write the log density as a function and solve for its maximum"),
-                );
-                (name.name, Value::Poison)
+            ItemKind::Dist(d) => {
+                let v = DistDecl::Dist { decl: d.clone(), env };
+                (d.name.name.clone(), self.declared_dist(v))
+            }
+            ItemKind::Model(d) => {
+                let v = DistDecl::Model { decl: d.clone(), env };
+                (d.name.name.clone(), self.declared_dist(v))
             }
             ItemKind::Use(_)
             | ItemKind::Data(_)

@@ -58,6 +58,7 @@ pub fn known_names(host: &dyn Host) -> Known {
     let words = builtins::SYMBOLS.iter().copied().chain(builtins::CONSTANTS.iter().map(|(n, _)| *n));
     known.names.extend(words.chain(["seed"]).map(|n| KnownName::new(n, Kind::Value)));
     known.settings = crate::solve::rule::DRIVER_SETTINGS.iter().map(|s| Arc::from(*s)).collect();
+    known.of_dist = builtins::of_dist().map(Arc::from).collect();
     let prelude = host.prelude().to_vec();
     for name in host.modules() {
         let Some(library) = host.library(name) else { continue };

@@ -107,7 +107,7 @@ impl Interp<'_> {
                     self.tracer.origin = old;
                     v?
                 }
-                _ => self.eval(e, env)?,
+                _ => self.eval_typed(ty, e, env)?,
             },
         };
         let (v, env) = match ty {

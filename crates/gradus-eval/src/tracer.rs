@@ -150,7 +150,12 @@ impl Tracer {
 
     /// Add an op to the session's graph, whatever is being traced.
     pub fn emit_in_session(&mut self, op: Op, inputs: &[Num]) -> Result<Num, IrError> {
-        let inner = self.levels.split_off(1);
+        self.emit_at(1, op, inputs)
+    }
+
+    /// Add an op to the graph that is the innermost of the first `depth`.
+    pub fn emit_at(&mut self, depth: usize, op: Op, inputs: &[Num]) -> Result<Num, IrError> {
+        let inner = self.levels.split_off(depth.clamp(1, self.levels.len()));
         let out = self.emit(op, inputs);
         self.levels.extend(inner);
         out

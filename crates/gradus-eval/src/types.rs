@@ -74,7 +74,10 @@ impl Interp<'_> {
                 let tree = self.type_of(ty, env)?;
                 Ok((self.conform(&tree, value, span, who)?, env.clone()))
             }
-            TypeKind::DistOf(_) => Err(Diagnostic::error("E4001", ty.span, "distributions are not in this release").into()),
+            TypeKind::DistOf(_) => {
+                let d = self.as_dist(&value, span)?;
+                Ok((Value::Dist(d), env.clone()))
+            }
             TypeKind::Error => Err(Stop::Poisoned),
         }
     }

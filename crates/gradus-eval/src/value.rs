@@ -2,6 +2,7 @@
 
 use crate::env::Env;
 use crate::interp::Interp;
+use crate::random::{Dist, DistDecl};
 use crate::solve::problem::Problem;
 use crate::solve::prox::ProxFn;
 use crate::solve::region_fn::RegionFn;
@@ -87,6 +88,10 @@ pub enum Value {
     ProblemDecl(Arc<ProblemDeclValue>),
     StopTest(Arc<StopValue>),
     Minibatch(Arc<Minibatch>),
+    /// A distribution, or a model with its arguments.
+    Dist(Arc<Dist>),
+    /// What `dist`, `model` and `guide` declare.
+    DistDecl(Arc<DistDecl>),
     /// A bare word with a meaning for the callee: `auto`, `ascending`.
     Symbol(&'static str),
     /// A library module, as in `nn.mlp`.
@@ -226,6 +231,8 @@ impl Value {
             Value::Problem(_) | Value::ProblemDecl(_) => "a problem",
             Value::StopTest(_) => "a stopping test",
             Value::Minibatch(_) => "a minibatch",
+            Value::Dist(d) => d.kind(),
+            Value::DistDecl(d) => d.kind(),
             Value::Symbol(_) => "a word",
             Value::Module(_) => "a module",
             Value::Poison => "a value that failed",

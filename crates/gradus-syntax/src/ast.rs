@@ -41,7 +41,6 @@ pub enum ItemKind {
     /// `stop NAME(params) = e`: a condition over the quantities of a running solve.
     Stop(Arc<FnDecl>),
     Method(Arc<MethodDecl>),
-    /// `dist`, `model`, `guide`: parsed so that the grammar is whole; evaluated by a later release.
     Dist(Arc<DistDecl>),
     Model(Arc<ModelDecl>),
     Problem(Arc<ProblemDecl>),

@@ -97,13 +97,14 @@ fn items(module: &str) -> Vec<String> {
     let declared = |l: &str| {
         let (word, rest) = l.split_once(' ')?;
         let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        (ITEMS.contains(&word) && !name.is_empty()).then_some(name)
+        // The names of distributions are known in their place, and elsewhere those of functions are meant.
+        (ITEMS.contains(&word) && word != "dist" && !name.is_empty()).then_some(name)
     };
     text.lines().filter_map(declared).collect()
 }
 
 /// Words that begin a declaration of the library.
-pub const ITEMS: [&str; 9] = ["fn", "set", "term", "rule", "schedule", "stop", "method", "type", "problem"];
+pub const ITEMS: [&str; 10] = ["fn", "set", "dist", "term", "rule", "schedule", "stop", "method", "type", "problem"];
 
 /// Every example of the library runs, and gives what it says.
 pub fn library() -> Vec<String> {
@@ -117,7 +118,7 @@ pub fn library() -> Vec<String> {
 fn example(e: &Example) -> Result<(), String> {
     let module = e.place.trim_start_matches("stdlib/").split(".opt").next().unwrap_or("").to_string();
     let needs_use = !gradus::stdlib::PRELUDE.contains(&module.as_str());
-    let import = if needs_use { format!("use {}.{{{}}}\n", module.replace('/', "."), items(&module).join(", ")) } else { String::new() };
+    let import = if needs_use && !items(&module).is_empty() { format!("use {}.{{{}}}\n", module.replace('/', "."), items(&module).join(", ")) } else { String::new() };
     let words: Vec<&str> = e.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
     let given: String = GIVEN.iter().filter(|(name, _)| words.contains(name)).map(|(_, line)| *line).collect();
     let mut last = String::new();

@@ -8,6 +8,12 @@ macro_rules! modules {
 
 /// Module names as `use` says them (a folder's modules with `/`), and their texts.
 pub const MODULES: &[(&str, &str)] = modules![
+    "dists/continuous",
+    "dists/discrete",
+    "dists/multivariate",
+    "dists/positive",
+    "dists/samplers",
+    "expectations",
     "fixed_points",
     "krylov",
     "linalg",
@@ -27,8 +33,10 @@ pub const MODULES: &[(&str, &str)] = modules![
     "sets",
     "stats",
     "stops",
+    "strategies",
     "terms",
     "transport",
+    "vi",
 ];
 
 /// The modules whose names are visible without `use`.
@@ -44,6 +52,7 @@ pub const PRELUDE: &[&str] = &[
     "krylov",
     "fixed_points",
     "stats",
+    "expectations",
     "methods/line_search",
     "methods/gradient",
     "methods/proximal",

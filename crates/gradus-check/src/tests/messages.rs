@@ -272,8 +272,10 @@ fn declarations_see_their_own_names() {
     check("fn f(x, y = x + 1, z = w) = x + y + z", &["E1001 `w` unknown name `w`"]);
     check("fn f(b: real[2 * h], a: real[h]) = sum(a) + sum(b)", &["E1001 `h` unknown name `h`"]);
     check("fn f(x: real[_, d]): real[k] = sum(x) * d", &[]);
-    // Models are refused as a whole; their insides are not judged.
-    check("model m(s: real) { mu ~ gaussian(0, s)\n y ~ gaussian(mu, q) }", &[]);
+    // The names of distributions are the evaluator's; those of values in them are judged.
+    check("model m(s: real) { mu ~ gaussian(0, s)\n y ~ gaussian(mu, s) [2]\n let d = mu - y }", &[]);
+    check("model m(s: real) { let a = s + c\n y ~ gaussian(sum([a, b])) [k] }", &["E1001 `c` unknown name `c`", "E1001 `b` unknown name `b`", "E1001 `k` unknown name `k`"]);
+    check("dist d(m: real) of x { log_density = -(x - m)^2 + r\n standard z = m + z }", &["E1001 `r` unknown name `r`"]);
     check("print seed", &[]);
 }
 

@@ -1,5 +1,6 @@
 //! Functions that the language knows by name: the ground on which the library stands.
 
+mod chance;
 mod derivative;
 mod linalg;
 mod random;
@@ -27,6 +28,8 @@ enum Kind {
     Reduce(ReduceOp),
     Cumulative(Cumulative),
     Call(Call),
+    /// The same, a distribution first.
+    Dist(Call),
 }
 
 macro_rules! table {
@@ -35,7 +38,7 @@ macro_rules! table {
     };
 }
 
-use Kind::{Binary as B, Call as C, Reduce as R, Unary as U};
+use Kind::{Binary as B, Call as C, Dist as D, Reduce as R, Unary as U};
 
 table! {
     "abs" U(UnaryOp::Abs), "absolute value";
@@ -136,6 +139,16 @@ table! {
     "bernoulli" C(random::bernoulli), "true with probability p";
     "permutation" C(random::permutation), "a random order of 0..n";
     "minibatch" C(random::minibatch), "k rows drawn afresh at every step";
+    "sample" D(chance::sample), "a draw from a distribution, or of all sites of a model";
+    "sample_path" D(chance::sample_path), "a draw as a smooth function of the parameters";
+    "log_density" D(chance::log_density), "log density of a draw, or of a record of a model's sites";
+    "log_densities" D(chance::log_densities), "log density of every independent entry of a draw";
+    "all_values" D(chance::all_values), "every value that a draw can have, along a new first axis";
+    "weak_derivative" D(chance::weak_derivative), "the derivative of a distribution as differences of two others";
+    "weighted" D(chance::weighted), "draws with the logarithm of their density";
+    "copies" D(chance::copies), "a list of independent draws";
+    "marginal" D(chance::marginal), "some sites of a model, the others averaged out";
+    "runs" C(chance::runs), "a function without arguments, run with fresh random numbers so many times";
     "grad" C(derivative::grad), "the gradient of a scalar function";
     "value_and_grad" C(derivative::value_and_grad), "value and gradient together";
     "jvp" C(derivative::jvp), "value and directional derivative";
@@ -157,6 +170,13 @@ table! {
     "clock" C(random::clock), "seconds since the run began";
 }
 
+impl Builtin {
+    /// Is its first argument a distribution, called by the names of distributions?
+    pub fn takes_dist(&self) -> bool {
+        matches!(self.kind, Kind::Dist(_))
+    }
+}
+
 /// Words with a meaning to some callee.
 pub const SYMBOLS: &[&str] = &["auto", "ascending", "descending"];
 
@@ -174,6 +194,11 @@ pub fn find(name: &str) -> Option<Value> {
 /// The names of the builtin functions.
 pub fn functions() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|b| b.name)
+}
+
+/// Those that take a distribution first.
+pub fn of_dist() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().filter(|b| b.takes_dist()).map(|b| b.name)
 }
 
 /// All builtin names, words included.
@@ -195,7 +220,7 @@ impl Interp<'_> {
             }
             Kind::Reduce(r) => reduce::reduce(self, *r, b.name, args, span),
             Kind::Cumulative(c) => shape::cumulative(self, *c, b.name, args, span),
-            Kind::Call(f) => f(self, args, span),
+            Kind::Call(f) | Kind::Dist(f) => f(self, args, span),
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) fn key(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
 pub(super) fn fold(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let [k, i] = arguments(args, ["key", "number"], 2, "fold", span)?;
     let (k, i) = (given(k, span)?, given(i, span)?);
-    let (a, b) = (s.num(&k.value, k.span)?, s.num(&i.value, i.span)?);
+    let (a, b) = (s.key_of(&k.value, k.span)?, s.num(&i.value, i.span)?);
     Ok(Value::Num(s.emit_blaming(Op::KeyFold, &[a, b], span, &[k.span, i.span])?))
 }
 
@@ -32,7 +32,7 @@ fn draw(
             .help(format!("write `{who}(key(seed), n)`"))
             .into());
     };
-    let n = s.num(&k.value, k.span)?;
+    let n = s.key_of(&k.value, k.span)?;
     let shape = dims(s, rest)?;
     Ok(Value::Num(s.emit_blaming(op(shape), &[n], span, &[k.span])?))
 }

@@ -26,6 +26,12 @@ fn axis_of(s: &mut Interp<'_>, n: Num, a: Option<&CallArg>, default: i64, who: &
 pub(super) fn dims(s: &mut Interp<'_>, args: &[CallArg]) -> Eval<Shape> {
     let mut shape = Shape::scalar();
     for a in args {
+        // A list, as `shape(x)` gives it, stands for its items.
+        if let Value::List(l) = &a.value {
+            let items: Vec<CallArg> = l.iter().map(|v| CallArg { name: None, value: v.clone(), span: a.span }).collect();
+            shape.0.extend(dims(s, &items)?.0);
+            continue;
+        }
         let n = s.num(&a.value, a.span)?;
         match s.static_dim(n)? {
             Some(d) if d.known().is_none_or(|k| k >= 0) => shape.0.push(d),

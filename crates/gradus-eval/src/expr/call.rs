@@ -30,7 +30,18 @@ impl Interp<'_> {
 
     pub(super) fn eval_call(&mut self, callee: &Expr, args: &[Arg], env: &Env, span: Span) -> Eval<Value> {
         let f = self.eval(callee, env)?;
-        let args = self.eval_args(args, env)?;
+        // What is declared as a distribution is named as distributions are.
+        let args = match &f {
+            Value::Fn(g) if !env.chances => {
+                let mut all = Vec::with_capacity(args.len());
+                for (k, a) in args.iter().enumerate() {
+                    let scope = if takes_dist(g, k, a) { &env.for_chances() } else { env };
+                    all.extend(self.eval_args(std::slice::from_ref(a), scope)?);
+                }
+                all
+            }
+            _ => self.eval_args(args, env)?,
+        };
         self.apply_at(&f, &args, span, callee.span)
     }
 
@@ -85,6 +96,7 @@ impl Interp<'_> {
                 let e = &p.decl.body;
                 self.problem_from(e, &env, p.decl.name.name.clone(), span)
             }
+            Value::DistDecl(d) => self.apply_dist(d, args, span).map(Value::Dist),
             Value::Poison => Err(Stop::Poisoned),
             other => Err(not_callable(other, callee)),
         }
@@ -360,6 +372,21 @@ impl Interp<'_> {
             [a] if a.name.is_none() => Ok(a.value.clone()),
             _ => Err(Diagnostic::error("E1107", span, format!("{who} takes one argument, found {}", args.len())).into()),
         }
+    }
+}
+
+/// Does the function take a distribution as its k-th argument?
+fn takes_dist(f: &Function, k: usize, arg: &Arg) -> bool {
+    match f {
+        Function::Builtin(b) => k == 0 && b.takes_dist(),
+        Function::Closure { params, .. } => {
+            let param = match &arg.name {
+                Some(n) => params.iter().find(|p| p.name.name == n.name),
+                None => params.get(k),
+            };
+            param.and_then(|p| p.ty.as_ref()).is_some_and(|t| matches!(&*t.kind, gradus_syntax::ast::TypeKind::DistOf(_)))
+        }
+        _ => false,
     }
 }
 

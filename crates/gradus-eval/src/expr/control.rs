@@ -286,7 +286,10 @@ impl Interp<'_> {
             let mut found: Vec<Ty> = Vec::new();
             let step = self.region(&params, span, |s, args| {
                 let e = bind(s, args)?;
-                let v = s.eval(body, &e)?;
+                s.draws.loops.extend(args.first());
+                let v = s.eval(body, &e);
+                s.draws.loops.pop();
+                let v = v?;
                 s.same_state(&tree, &v, body.span, init.span)?;
                 let out = s.leaves(&v, body.span)?;
                 found = out.iter().map(|n| s.ty(*n)).collect();

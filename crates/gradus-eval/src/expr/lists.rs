@@ -293,7 +293,10 @@ impl Interp<'_> {
                 }
                 _ => args.next().ok_or(Stop::Poisoned)?,
             };
-            let (mut outs, extra) = step(s, Value::Num(item), &state)?;
+            s.draws.loops.push(i);
+            let stepped = step(s, Value::Num(item), &state);
+            s.draws.loops.pop();
+            let (mut outs, extra) = stepped?;
             if let Some(v) = extra {
                 collected = Some(s.type_tree(&v, span)?);
                 let leaves = s.leaves(&v, span)?;

@@ -22,7 +22,9 @@ impl Interp<'_> {
         self.poll()?;
         stacker::maybe_grow(RED_ZONE, GROWTH, || {
             let old = self.at(e.span);
+            let here = std::mem::replace(&mut self.here, e.span.file);
             let out = self.eval_kind(e, env);
+            self.here = here;
             self.tracer.origin = old;
             out
         })
@@ -121,12 +123,20 @@ impl Interp<'_> {
         value: &Expr,
         env: &Env,
     ) -> Eval<Env> {
-        let v = self.eval(value, env)?;
+        let v = self.eval_typed(ty, value, env)?;
         let (v, env) = match ty {
             Some(t) => self.check_type(t, v, env, value.span, "the value")?,
             None => (v, env.clone()),
         };
         self.bind_pattern(p, v, &env, value.span)
+    }
+
+    /// The value of a `let`: a distribution by the names of distributions.
+    pub(crate) fn eval_typed(&mut self, ty: Option<&gradus_syntax::ast::TypeExpr>, value: &Expr, env: &Env) -> Eval<Value> {
+        match ty.map(|t| &*t.kind) {
+            Some(gradus_syntax::ast::TypeKind::DistOf(_)) => self.eval_dist(value, env),
+            _ => self.eval(value, env),
+        }
     }
 
     /// `v.name`
@@ -161,6 +171,7 @@ impl Interp<'_> {
                     _ => Err(self.no_field(v, name, span)),
                 }
             }
+            Value::Dist(d) => self.dist_field(d, name, span),
             Value::Poison => Err(Stop::Poisoned),
             _ => Err(self.no_field(v, name, span)),
         }

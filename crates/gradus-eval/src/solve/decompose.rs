@@ -265,10 +265,14 @@ impl Interp<'_> {
                 }
                 self.addends(last, &env, scale, xs, out)
             }
-            ExprKind::Expect(x) => {
-                let env = self.expect_scope(x, env, e.span)?;
-                self.addends(&x.body, &env, scale, xs, out)
-            }
+            // A batch may have terms beside it, any other expectation is smooth as a whole.
+            ExprKind::Expect(x) => match self.batch_scope(x, env, e.span)? {
+                Some(env) => self.addends(&x.body, &env, scale, xs, out),
+                None => {
+                    let v = self.eval(e, env)?;
+                    self.smooth_addend(&v, scale, e.span, out)
+                }
+            },
             ExprKind::Call(callee, args) => {
                 let f = self.eval(callee, env)?;
                 match &f {

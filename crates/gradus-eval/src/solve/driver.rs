@@ -8,7 +8,7 @@ use super::report::Finished;
 use crate::env::Env;
 use crate::interp::{Interp, Mode};
 use crate::value::{Eval, MethodValue, RuleValue, Stop, Value};
-use gradus_ir::{Op, UnaryOp};
+use gradus_ir::Op;
 use gradus_syntax::ast::{Expr, ExprKind, Solve, With};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub struct Request {
     pub start: Option<(Value, Span)>,
     pub until: Option<(Expr, Env)>,
     pub trace: Recorded,
+    /// Where `with samples = …` stands.
+    pub samples: Option<Span>,
     pub span: Span,
 }
 
@@ -64,15 +66,7 @@ impl Interp<'_> {
             Some(e) => Some((self.eval(e, env)?, e.span)),
             None => None,
         };
-        if let Some(w) = s.with.first() {
-            let (what, at) = match w {
-                With::Setting(n, _) | With::Inner(n, _) => (n.name.clone(), n.span),
-            };
-            return Err(Diagnostic::error("E3022", at, format!("`with {what}` is not in this release"))
-                .at("this setting")
-                .help("give settings to the method itself: `by adam(steps = 500)`")
-                .into());
-        }
+        let samples = self.samples_setting(&s.with, env)?;
         let trace = match self.options.trace_all || self.traced.wants(name.as_deref()) {
             false => Recorded::Nothing,
             true if self.traced.points => Recorded::Points,
@@ -84,9 +78,12 @@ impl Interp<'_> {
             start,
             until: s.until.as_ref().map(|e| (e.clone(), env.clone())),
             trace,
+            samples: samples.as_ref().map(|(_, at)| *at),
             span,
         };
+        let outer = std::mem::replace(&mut self.draws.samples, samples.map(|(n, _)| n));
         let outcome = self.solve(&request, name);
+        self.draws.samples = outer;
         // A complaint inside the library, or about a problem declared elsewhere, says which solve met it.
         outcome.map_err(|e| match e {
             Stop::Diagnostic(d) if !d.labels.iter().any(|l| within(l.span, span)) && !within(d.primary.span, span) => {
@@ -94,6 +91,23 @@ impl Interp<'_> {
             }
             other => other,
         })
+    }
+
+    /// `with samples = 16`: so many draws of each outermost expectation at every step.
+    fn samples_setting(&mut self, with: &[With], env: &Env) -> Eval<Option<(gradus_ir::Dim, Span)>> {
+        let mut samples = None;
+        for w in with {
+            match w {
+                With::Setting(n, e) if &*n.name == "samples" => samples = Some((self.dim_of(e, env)?, n.span)),
+                With::Setting(n, _) | With::Inner(n, _) => {
+                    return Err(Diagnostic::error("E3022", n.span, format!("`with {}` is not in this release", n.name))
+                        .at("this setting")
+                        .help("give settings to the method itself: `by adam(steps = 500)`")
+                        .into());
+                }
+            }
+        }
+        Ok(samples)
     }
 
     pub fn as_problem(&mut self, p: &Value, span: Span) -> Eval<Arc<Problem>> {
@@ -217,6 +231,12 @@ impl Interp<'_> {
             return self.run_equilibrium(r);
         }
         let split = self.split(&p)?;
+        if let (Some(at), false) = (r.samples, split.stochastic) {
+            return Err(Diagnostic::error("E3022", at, "`with samples`: the objective draws no random numbers")
+                .at("nothing to draw more of")
+                .help("leave it out, or write the expectation: `expect z ~ normal(0, 1) of …`")
+                .into());
+        }
         self.check_scales(&split, r.span)?;
         self.stage("ir", "objective", &split.smooth.graph);
         let facts = self.function_facts(&split.smooth);
@@ -297,49 +317,6 @@ impl Interp<'_> {
             }
         }
         Ok(())
-    }
-
-    /// `expect (x, t) ~ minibatch(D, k)`: the scope with a fresh batch.
-    pub(crate) fn expect_scope(&mut self, x: &gradus_syntax::ast::Expect, env: &Env, span: Span) -> Eval<Env> {
-        let d = self.eval(&x.dist, env)?;
-        let Value::Minibatch(m) = d else {
-            return Err(Diagnostic::error("E4002", x.dist.span, "`expect` is over a `minibatch` in this release")
-                .at(format!("this is {}", d.kind()))
-                .help("write `expect (x, y) ~ minibatch((X, Y), 128) of …`")
-                .into());
-        };
-        let Some(key) = self.step_key else {
-            return Err(Diagnostic::error("E4003", span, "`expect` only has a meaning inside an objective")
-                .at("no solve draws batches here")
-                .into());
-        };
-        // Every place that draws has a stream of its own.
-        self.batch_sites += 1;
-        let site = self.int(self.batch_sites as i64)?;
-        let key = self.emit(Op::KeyFold, &[key, site], span)?;
-        let size = match self.static_dim(m.size)? {
-            Some(d) => d,
-            None => return Err(Diagnostic::error("E2011", x.dist.span, "the batch size must be known before the run").into()),
-        };
-        let leaves = self.leaves(&m.data, x.dist.span)?;
-        let Some(rows) = leaves.first().and_then(|n| self.ty(*n).shape.dims().first().cloned()) else {
-            return Err(Stop::Poisoned);
-        };
-        // Rows are drawn independently, so that the mean over the batch is unbiased whatever the sizes.
-        let u = self.emit(Op::Uniform(gradus_ir::Shape::new([size])), &[key], span)?;
-        let n = self.dim_num(&rows)?;
-        let scaled = self.bin(gradus_ir::BinaryOp::Mul, u, n, span)?;
-        let index = self.un(UnaryOp::ToInt, scaled, span)?;
-        // Rounding may give n itself for the largest uniform number.
-        let last = self.dim_num(&rows.sub(&gradus_ir::Dim::Known(1)))?;
-        let index = self.bin(gradus_ir::BinaryOp::Min, index, last, span)?;
-        let batch = self.map_tree(&m.data, span, &mut |s, n| s.emit(Op::Take { axis: 0 }, &[n, index], span))?;
-        self.bind_pattern(&x.pattern, batch, env, x.dist.span)
-    }
-
-    pub(crate) fn eval_expect(&mut self, x: &Arc<gradus_syntax::ast::Expect>, env: &Env, span: Span) -> Eval<Value> {
-        let env = self.expect_scope(x, env, span)?;
-        self.eval(&x.body, &env)
     }
 }
 

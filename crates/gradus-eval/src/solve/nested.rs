@@ -27,7 +27,7 @@ impl Interp<'_> {
         if let Some(by) = &problem.by {
             stages.push((self.eval(by, env)?, by.span));
         }
-        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: Recorded::Nothing, span };
+        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: Recorded::Nothing, samples: None, span };
         let (fin, split) = self.run_stages(&r)?;
         let label = match (o.arg, o.sense) {
             (true, Sense::Min) => "argmin",

@@ -22,16 +22,18 @@ fn axis_of(s: &mut Interp<'_>, n: Num, a: Option<&CallArg>, default: i64, who: &
     })
 }
 
-/// Dimensions given as separate integers (`zeros(n, m)`).
+/// A list of lengths, as `shape(x)` gives it, stands for its items.
+fn items(a: &CallArg) -> Vec<CallArg> {
+    match &a.value {
+        Value::List(l) => l.iter().map(|v| CallArg { name: None, value: v.clone(), span: a.span }).collect(),
+        _ => vec![a.clone()],
+    }
+}
+
+/// Dimensions given as separate integers (`zeros(n, m)`) or as lists of them.
 pub(super) fn dims(s: &mut Interp<'_>, args: &[CallArg]) -> Eval<Shape> {
     let mut shape = Shape::scalar();
-    for a in args {
-        // A list, as `shape(x)` gives it, stands for its items.
-        if let Value::List(l) = &a.value {
-            let items: Vec<CallArg> = l.iter().map(|v| CallArg { name: None, value: v.clone(), span: a.span }).collect();
-            shape.0.extend(dims(s, &items)?.0);
-            continue;
-        }
+    for a in &args.iter().flat_map(items).collect::<Vec<_>>() {
         let n = s.num(&a.value, a.span)?;
         match s.static_dim(n)? {
             Some(d) if d.known().is_none_or(|k| k >= 0) => shape.0.push(d),
@@ -192,11 +194,11 @@ pub(super) fn reshape(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<
     // One length may be left to be found, written -1.
     let mut open = None;
     let mut given = Vec::new();
-    for a in rest {
+    for a in rest.iter().flat_map(items) {
         let d = s.num(&a.value, a.span)?;
         match s.static_dim(d)? {
             Some(d) if d.known() == Some(-1) && open.is_none() => open = Some((given.len(), a.span)),
-            _ => given.push(a.clone()),
+            _ => given.push(a),
         }
     }
     let mut shape = dims(s, &given)?;

@@ -34,6 +34,10 @@ impl<'a> Walker<'a> {
             let form = &method.form;
             let parts = [Some(&form.unknown), form.set.as_ref(), Some(&form.smooth), form.prox.as_ref(), form.constraints.as_ref()];
             parts.into_iter().flatten().for_each(|part| w.define(part, What::Unknown));
+            if let Some(l) = &form.lower {
+                let parts = [Some(&l.unknown), l.set.as_ref(), Some(&l.objective), l.constraints.as_ref()];
+                parts.into_iter().flatten().for_each(|part| w.define(part, What::Unknown));
+            }
             for (part, facts) in &method.requires {
                 w.name(part);
                 facts.iter().flat_map(|f| &f.args).for_each(|e| w.expr(e));

@@ -76,6 +76,8 @@ pub struct Interp<'h> {
     pub(crate) here: gradus_syntax::FileId,
     /// The models and guides whose choices are being made, innermost last.
     pub(crate) drawing: Vec<std::sync::Arc<gradus_syntax::ast::ModelDecl>>,
+    /// The inner problem of an objective is being looked for.
+    pub(crate) watch: Option<crate::solve::bilevel::Watch>,
     /// The duality gap traced last: a method's own certificate is often the gap of the record.
     pub(crate) last_gap: Option<crate::solve::certificate::LastGap>,
     /// The key of the run's seed, once it was asked for.
@@ -112,6 +114,7 @@ impl<'h> Interp<'h> {
             draws: Default::default(),
             here: gradus_syntax::FileId(0),
             drawing: Vec::new(),
+            watch: None,
             last_gap: None,
             root_key: None,
             run_seed: None,

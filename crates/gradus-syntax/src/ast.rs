@@ -197,7 +197,8 @@ pub enum Prelude {
     Let(Pattern, Option<TypeExpr>, Expr),
 }
 
-/// What a method solves: `min x of f`, `min x in C of f`, `min x of f + h`, `min x in C of f subject to g`, `find x in C of F`.
+/// What a method solves: `min x of f`, `min x in C of f`, `min x of f + h`, `min x in C of f subject to g`, `find x in C of F`,
+/// `min x in C of F with argmin y in D of f subject to g`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodForm {
     /// `find`: the answer is where an operator is zero, or points out of the set.
@@ -209,6 +210,17 @@ pub struct MethodForm {
     /// The proxable part, `+ h`.
     pub prox: Option<Ident>,
     /// `subject to g`: the constraint residuals.
+    pub constraints: Option<Ident>,
+    /// `with argmin y of f`: a method for two levels; its functions take both unknowns.
+    pub lower: Option<LowerForm>,
+}
+
+/// The lower level of a method for two levels: `argmin y in D of f subject to g`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LowerForm {
+    pub unknown: Ident,
+    pub set: Option<Ident>,
+    pub objective: Ident,
     pub constraints: Option<Ident>,
 }
 

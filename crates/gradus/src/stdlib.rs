@@ -8,6 +8,7 @@ macro_rules! modules {
 
 /// Module names as `use` says them (a folder's modules with `/`), and their texts.
 pub const MODULES: &[(&str, &str)] = modules![
+    "bilevel",
     "dists/continuous",
     "dists/discrete",
     "dists/multivariate",
@@ -18,6 +19,7 @@ pub const MODULES: &[(&str, &str)] = modules![
     "krylov",
     "linalg",
     "methods/augmented_lagrangian",
+    "methods/bilevel",
     "methods/coordinate",
     "methods/equilibrium",
     "methods/gradient",
@@ -54,6 +56,7 @@ pub const PRELUDE: &[&str] = &[
     "krylov",
     "fixed_points",
     "stats",
+    "bilevel",
     "expectations",
     "methods/line_search",
     "methods/gradient",
@@ -63,4 +66,5 @@ pub const PRELUDE: &[&str] = &[
     "methods/coordinate",
     "methods/augmented_lagrangian",
     "methods/equilibrium",
+    "methods/bilevel",
 ];

@@ -57,7 +57,7 @@ impl Interp<'_> {
         params.push(gradus_ir::infer::key_type());
         let mut raw: Vec<RawTerm> = Vec::new();
         let mut drew = false;
-        let saved = (self.step_key, self.batch_sites);
+        let saved = (self.step_key, self.batch_sites, std::mem::take(&mut self.draws.loops));
         let region = self.region(&params, p.span, |s, args| {
             let (xs, key) = args.split_at(leaves.len().min(args.len()));
             s.step_key = key.first().copied();
@@ -100,7 +100,7 @@ impl Interp<'_> {
             raw = parts.terms;
             Ok(outs)
         });
-        (self.step_key, self.batch_sites) = saved;
+        (self.step_key, self.batch_sites, self.draws.loops) = saved;
         let region = region?;
         self.finish_split(p, region, raw, leaves.len(), drew)
     }
@@ -145,13 +145,27 @@ impl Interp<'_> {
             let term = lift_term(&t.term, &mut next).ok_or(Stop::Poisoned)?;
             parts.push(ProxPart { leaves: t.leaves, tree: t.tree, term, scale, affine, span: t.span });
         }
-        let one = |k: usize| -> Result<Graph, gradus_ir::IrError> {
-            let mut g = region.graph.clone();
-            g.outputs = region.graph.outputs.iter().skip(k).take(1).copied().collect();
-            let g = g.compact()?;
-            if drew {
-                return Ok(g);
-            }
+        let smooth = self.region_function(&region, 0, &p.tree, own, drew).map_err(fail)?;
+        let objective = self.region_function(&region, 1, &p.tree, own, drew).map_err(fail)?;
+        if let Some(set) = &p.set {
+            self.set_parts(set, &p.tree, 0, span, &mut parts);
+        }
+        Ok(Split { smooth, prox: ProxFn { tree: p.tree.clone(), parts }, objective, stochastic: drew })
+    }
+
+    /// Output `k` of a region over `own` leaves of `tree` and a key, as a function.
+    pub(super) fn region_function(
+        &mut self,
+        region: &Region,
+        k: usize,
+        tree: &TypeTree,
+        own: usize,
+        drew: bool,
+    ) -> Result<RegionFn, gradus_ir::IrError> {
+        let mut g = region.graph.clone();
+        g.outputs = region.graph.outputs.iter().skip(k).take(1).copied().collect();
+        let mut g = g.compact()?;
+        if !drew {
             // Without random draws nothing reads the key.
             let mut clean = Graph::new();
             let mut args = Vec::new();
@@ -164,20 +178,10 @@ impl Interp<'_> {
                 }
             }
             clean.outputs = clean.inline(&g, &args)?;
-            clean.compact()
-        };
-        let make = |g: Graph, s: &mut Self| -> RegionFn {
-            let (_, graph) = s.stabilised(&g);
-            RegionFn { graph, tree: p.tree.clone(), leaves: own, stochastic: drew, captures: region.captures.clone() }
-        };
-        let f = one(0).map_err(fail)?;
-        let all = one(1).map_err(fail)?;
-        let smooth = make(f, self);
-        let objective = make(all, self);
-        if let Some(set) = &p.set {
-            self.set_parts(set, &p.tree, 0, span, &mut parts);
+            g = clean.compact()?;
         }
-        Ok(Split { smooth, prox: ProxFn { tree: p.tree.clone(), parts }, objective, stochastic: drew })
+        let (_, graph) = self.stabilised(&g);
+        Ok(RegionFn { graph, tree: tree.clone(), leaves: own, stochastic: drew, captures: region.captures.clone() })
     }
 
     fn as_real(&mut self, n: Num, span: Span) -> Eval<Num> {

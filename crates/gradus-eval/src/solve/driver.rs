@@ -193,7 +193,7 @@ impl Interp<'_> {
         }
     }
 
-    fn default_start(&mut self, tree: &crate::tree::TypeTree, span: Span) -> Eval<Value> {
+    pub(super) fn default_start(&mut self, tree: &crate::tree::TypeTree, span: Span) -> Eval<Value> {
         use crate::tree::TypeTree;
         match tree {
             TypeTree::Typed(ty, inner) => match self.type_oracle(ty, "init", None) {
@@ -230,6 +230,13 @@ impl Interp<'_> {
         if p.equilibrium {
             return self.run_equilibrium(r);
         }
+        let mut given = Vec::new();
+        for (v, at) in &r.stages {
+            given.push((self.runner(v, *at)?, *at));
+        }
+        if given.iter().any(|(r, _)| super::bilevel::form(r).is_some()) {
+            return self.run_levels(r, given);
+        }
         let split = self.split(&p)?;
         if let (Some(at), false) = (r.samples, split.stochastic) {
             return Err(Diagnostic::error("E3022", at, "`with samples`: the objective draws no random numbers")
@@ -240,16 +247,12 @@ impl Interp<'_> {
         self.check_scales(&split, r.span)?;
         self.stage("ir", "objective", &split.smooth.graph);
         let facts = self.function_facts(&split.smooth);
-        let mut runners = Vec::new();
+        let mut runners = given;
         let mut why = String::new();
-        if r.stages.is_empty() {
+        if runners.is_empty() {
             let Choice { runner, reason } = self.choose(&p, &split, &facts, r.span)?;
             why = reason;
             runners.push((runner, r.span));
-        } else {
-            for (v, at) in &r.stages {
-                runners.push((self.runner(v, *at)?, *at));
-            }
         }
         self.facts_stage(&p, &split, &facts, &runners);
         for (runner, at) in &runners {
@@ -263,6 +266,7 @@ impl Interp<'_> {
             set: p.set.clone(),
             constraints,
             operator: None,
+            levels: None,
             objective: split.objective.clone(),
             start: self.starting_point(r)?,
             until: r.until.clone(),

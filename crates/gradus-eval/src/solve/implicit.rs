@@ -295,6 +295,10 @@ impl Interp<'_> {
             let count = self.ty(n).shape.count();
             parts.push(self.emit(Op::Reshape(Shape::new([count])), &[n], span)?);
         }
+        if parts.is_empty() {
+            let zero = self.real(0.0)?;
+            return self.emit(Op::Broadcast(Shape::new([Dim::Known(0)])), &[zero], span);
+        }
         self.emit(Op::Concat { axis: 0 }, &parts, span)
     }
 

@@ -1,5 +1,6 @@
 //! Running a method: its states are carried by one loop, whose step, stopping tests and trace are traced together.
 
+use super::bilevel::{Levels, level_scope};
 use super::prox::ProxFn;
 use super::region_fn::RegionFn;
 use crate::env::Env;
@@ -32,6 +33,8 @@ pub struct Task {
     pub constraints: Option<Value>,
     /// Of a `find`: the operator. Then the smooth part and the objective are its natural residual.
     pub operator: Option<Value>,
+    /// Of a method for two levels: then the smooth part and the objective take the pair of both unknowns.
+    pub levels: Option<Levels>,
     /// The user's objective, for the trace.
     pub objective: RegionFn,
     pub start: Value,
@@ -49,6 +52,16 @@ pub enum Recorded {
     Values,
     /// The objective and the unknown.
     Points,
+}
+
+impl Task {
+    /// What a run moves: the unknown, with two levels the pair of both.
+    fn whole(&self, x: Value, scope: &Env) -> Eval<Value> {
+        match &self.levels {
+            None => Ok(x),
+            Some(l) => Ok(Value::list(vec![x, scope.local(&l.unknown).cloned().ok_or(Stop::Poisoned)?])),
+        }
+    }
 }
 
 /// What an `until` clause may speak of.
@@ -96,15 +109,14 @@ impl Interp<'_> {
         if let Some(h) = &form.prox {
             env = env.bind(h.name.clone(), Value::Prox(task.prox.clone()));
         }
+        let Some(everything) = self.find_in_module(env.module, "reals")? else {
+            return Err(Diagnostic::error("E9005", task.span, "the library has no set `reals`").into());
+        };
         if let Some(c) = &form.set {
-            let set = match &task.set {
-                Some(s) => Value::Set(s.clone()),
-                None => match self.find_in_module(env.module, "reals")? {
-                    Some(s) => s,
-                    None => return Err(Diagnostic::error("E9005", task.span, "the library has no set `reals`").into()),
-                },
-            };
-            env = env.bind(c.name.clone(), set);
+            env = env.bind(c.name.clone(), task.set.clone().map_or(everything.clone(), Value::Set));
+        }
+        if let Some(levels) = &task.levels {
+            return Ok(level_scope(env, m, levels, &task.start, everything));
         }
         if let Some(g) = &form.constraints {
             let c = match &task.constraints {
@@ -126,6 +138,12 @@ impl Interp<'_> {
         for round in 0..2 {
             let mut scope = env.clone();
             let mut carried: Vec<Carried> = Vec::new();
+            let saved = self.step_key;
+            if task.smooth.stochastic {
+                // The steps count from one.
+                let (k, zero) = (self.seed_key(task.span)?, self.int(0)?);
+                self.step_key = Some(self.emit(Op::KeyFold, &[k, zero], task.span)?);
+            }
             for p in &decl.prelude {
                 match p {
                     Prelude::Let(pat, ty, e) => scope = self.eval_let(pat, ty.as_ref(), e, &scope)?,
@@ -140,11 +158,14 @@ impl Interp<'_> {
                     }
                 }
             }
+            self.step_key = saved;
             let answer = decl.form.unknown.name.clone();
-            if decl.result.is_none() && !carried.iter().any(|c| c.name == answer) {
-                return Err(Diagnostic::error("E3017", decl.name.span, format!("the method has no state `{answer}`"))
+            let below = decl.form.lower.as_ref().map(|l| l.unknown.name.clone());
+            let missing = |n: &Arc<str>| !carried.iter().any(|c| c.name == *n);
+            if let Some(n) = below.filter(missing).or_else(|| decl.result.is_none().then(|| answer.clone()).filter(missing)) {
+                return Err(Diagnostic::error("E3017", decl.name.span, format!("the method has no state `{n}`"))
                     .at("the answer is the state named like the unknown")
-                    .help(format!("add `state {answer} = start`, or `return` another state"))
+                    .help(format!("add `state {n} = start`, or `return` another state"))
                     .into());
             }
             let mut promoted = false;
@@ -243,7 +264,7 @@ impl Interp<'_> {
         let tys: Vec<Ty> = carries.iter().map(|n| self.ty(*n)).collect();
         let mut params = vec![Ty::scalar(DType::Int)];
         params.extend(tys.iter().cloned());
-        let saved = self.step_key;
+        let saved = (self.step_key, self.draws.loops.clone());
         let mut grew = false;
         let body = self.region(&params, span, |s, args| {
             let mut it = args.iter().copied();
@@ -258,12 +279,14 @@ impl Interp<'_> {
                 }
                 env = env.bind(c.name.clone(), v);
             }
+            before = before.map(|x| task.whole(x, &env)).transpose()?;
             let one = s.int(1)?;
             let count = s.bin(BinaryOp::Add, i, one, span)?;
             env = env.bind("steps", Value::Num(count));
             if task.smooth.stochastic {
                 let k = s.seed_key(span)?;
                 s.step_key = Some(s.emit(Op::KeyFold, &[k, count], span)?);
+                s.draws.loops.clear();
             }
             let (after, stop) = step(s, &env)?;
             let mut outs = Vec::new();
@@ -296,6 +319,7 @@ impl Interp<'_> {
                 return Err(Stop::Poisoned);
             }
             let Some(x) = after.local(answer).cloned() else { return Err(Stop::Poisoned) };
+            let x = task.whole(x, &after)?;
             let status = s.step_status(&x, before.as_ref(), stop, &after, count, task, span)?;
             let mut all = vec![status];
             all.extend(outs);
@@ -308,7 +332,7 @@ impl Interp<'_> {
             }
             Ok(all)
         });
-        self.step_key = saved;
+        (self.step_key, self.draws.loops) = saved;
         if grew && may_promote {
             *promoted = true;
             return Err(Stop::Poisoned);
@@ -446,6 +470,12 @@ impl Interp<'_> {
                 Value::Num(self.norm_tree(&d, span)?)
             }
             "kkt" | "residual" if task.operator.is_some() => self.apply_region(&task.objective, x, span)?,
+            "kkt" | "residual" | "gap" if task.levels.is_some() => {
+                return Err(Diagnostic::error("E3020", at, format!("`{name}` is not known while a method works on two levels"))
+                    .at("it would take a solve of the lower level at every step")
+                    .help("stop on `value`, `change`, or a state of the method")
+                    .into());
+            }
             "kkt" | "residual" => Value::Num(self.natural_residual(&task.smooth, &task.prox, x, span)?),
             "gap" => match self.gap_at(&task.smooth, &task.prox, x, span)? {
                 Some(n) => Value::Num(n),

@@ -1,5 +1,6 @@
 //! Problems: taking an objective apart, choosing and running methods and rules, certifying what came out.
 
+pub mod bilevel;
 pub mod certificate;
 pub mod choose;
 pub mod constraint;

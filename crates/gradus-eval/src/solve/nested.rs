@@ -22,11 +22,15 @@ impl Interp<'_> {
     /// `min x … of e` as an expression: its optimal value or point.
     pub(crate) fn eval_optimize(&mut self, o: &Arc<Optimize>, env: &Env, span: Span) -> Eval<Value> {
         let problem = Arc::new(self.make_problem(o, env, Arc::from("inner problem"), span)?);
+        if o.arg && let Some(y) = self.stand_in(&problem)? {
+            return Ok(y);
+        }
         let diff = self.diff_clause(o.clauses.diff.as_ref(), env)?;
         let mut stages = Vec::new();
         if let Some(by) = &problem.by {
             stages.push((self.eval(by, env)?, by.span));
         }
+        self.one_level(&stages)?;
         let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: Recorded::Nothing, samples: None, span };
         let (fin, split) = self.run_stages(&r)?;
         let label = match (o.arg, o.sense) {

@@ -31,10 +31,17 @@ pub struct Finished {
     pub gap: Option<Num>,
     pub violations: Vec<(Arc<str>, Num)>,
     pub dual: Option<Value>,
+    pub lower: Option<LowerLevel>,
     pub runs: Vec<(Runner, Ran)>,
     pub why: String,
     /// The facts that the method was chosen by, in words.
     pub facts: String,
+}
+
+/// What is reported of the lower of two levels.
+pub struct LowerLevel {
+    pub point: Value,
+    pub fields: Fields,
 }
 
 /// What a solve computes.
@@ -58,12 +65,7 @@ impl Interp<'_> {
         let span = task.span;
         let Some((_, last)) = runs.last() else { return Err(Stop::Poisoned) };
         let x = p.conformed(self, &last.x, span)?;
-        let value = if task.smooth.stochastic {
-            self.average_value(task, &x, span)?
-        } else {
-            let v = self.apply_region(&task.objective, &x, span)?;
-            self.num(&v, span)?
-        };
+        let value = self.objective_value(task, &x, span)?;
         let dual = last.states.iter().find(|(n, _)| &**n == "dual").map(|(_, v)| v.clone());
         let (mut kkt, mut gap) = (None, None);
         if !task.smooth.stochastic {
@@ -82,10 +84,18 @@ impl Interp<'_> {
         } else {
             self.all_violations(p, &x, span)?
         };
-        Ok(Finished { x, value, kkt, gap, violations, dual, runs, why, facts: facts.to_string() })
+        Ok(Finished { x, value, kkt, gap, violations, dual, lower: None, runs, why, facts: facts.to_string() })
     }
 
-    /// The objective of a stochastic problem: its mean over fresh batches.
+    /// The objective at a point, of a stochastic problem its mean over fresh batches.
+    pub(super) fn objective_value(&mut self, task: &Task, x: &Value, span: Span) -> Eval<Num> {
+        if task.smooth.stochastic {
+            return self.average_value(task, x, span);
+        }
+        let v = self.apply_region(&task.objective, x, span)?;
+        self.num(&v, span)
+    }
+
     fn average_value(&mut self, task: &Task, x: &Value, span: Span) -> Eval<Num> {
         const BATCHES: i64 = 32;
         let saved = self.step_key;
@@ -105,7 +115,7 @@ impl Interp<'_> {
 
     /// The record of a solve that is still being traced (in a check, or inside another computation).
     pub fn abstract_record(&mut self, r: &Request, fin: &Finished, split: &Split) -> Eval<Value> {
-        let mut fields = self.unknown_fields(&r.problem, &fin.x, r.span)?;
+        let mut fields = self.unknown_fields(&r.problem, &fin.x);
         fields.push((Arc::from("value"), Value::Num(fin.value)));
         if let Some((_, last)) = fin.runs.last() {
             fields.push((Arc::from("steps"), Value::Num(last.steps)));
@@ -131,11 +141,11 @@ impl Interp<'_> {
         Ok(Value::record(fields))
     }
 
-    fn unknown_fields(&mut self, p: &Arc<Problem>, x: &Value, _span: Span) -> Eval<Fields> {
-        Ok(match p.unknowns.as_slice() {
+    pub(super) fn unknown_fields(&mut self, p: &Arc<Problem>, x: &Value) -> Fields {
+        match p.unknowns.as_slice() {
             [only] => vec![(only.clone(), x.clone())],
             names => names.iter().filter_map(|n| x.field(n).map(|v| (n.clone(), v.clone()))).collect(),
-        })
+        }
     }
 
     fn static_fields(&self, fin: &Finished, fields: &mut Fields) {
@@ -182,6 +192,9 @@ impl Interp<'_> {
             fields.push((Arc::from("dual"), Value::record(all)));
             fields.push((Arc::from("active"), Value::record(active)));
         }
+        if let Some(l) = &fin.lower {
+            fields.push((Arc::from("lower"), Value::record(l.fields.clone())));
+        }
         if split.stochastic {
             let yes = self.bool(true)?;
             fields.push((Arc::from("value_is_estimate"), Value::Num(yes)));
@@ -192,7 +205,7 @@ impl Interp<'_> {
     /// What a solve computes: the fields of its record, those that are only numbers, the values of the solve, what is measured.
     fn wanted(&mut self, r: &Request, fin: &Finished, split: &Split) -> Eval<Wanted> {
         let span = r.span;
-        let mut fields = self.unknown_fields(&r.problem, &fin.x, span)?;
+        let mut fields = self.unknown_fields(&r.problem, &fin.x);
         fields.push((Arc::from("value"), Value::Num(fin.value)));
         let mut numbers: Fields = Vec::new();
         self.number_fields(fin, split, span, &mut numbers)?;
@@ -201,6 +214,9 @@ impl Interp<'_> {
         let mut solve: Vec<Num> = self.leaves(&fin.x, span)?;
         if let Some(d) = &fin.dual {
             solve.extend(self.leaves(d, span)?);
+        }
+        if let Some(l) = &fin.lower {
+            solve.extend(self.leaves(&l.point, span)?);
         }
         for (_, ran) in &fin.runs {
             solve.extend([ran.steps, ran.code]);
@@ -453,9 +469,13 @@ impl Interp<'_> {
     }
 
     fn warn_limit(&mut self, r: &Request, fin: &Finished, steps: f64, split: &Split) -> Eval<()> {
-        // A rule with a given number of steps is meant to end there.
-        let rule = matches!(fin.runs.last(), Some((Runner::Rule(_), _)));
-        if rule || split.stochastic {
+        // A rule, and a method without a test of its own, are meant to end there.
+        let meant = match fin.runs.last() {
+            Some((Runner::Rule(_), _)) => true,
+            Some((Runner::Method(m), _)) => m.decl.stop.is_empty(),
+            None => false,
+        };
+        if meant || split.stochastic {
             return Ok(());
         }
         let mut d = Diagnostic::warning("W7001", r.span, format!("the step limit was reached after {steps} steps"))
@@ -500,7 +520,7 @@ impl Interp<'_> {
         if !rest.is_empty() {
             let mut rest = rest.into_iter();
             let points = self.map_tree(x, span, &mut |_, _| rest.next().ok_or(Stop::Poisoned))?;
-            fields.extend(self.unknown_fields(p, &points, span)?);
+            fields.extend(self.unknown_fields(p, &points));
         }
         Ok(Value::record(fields))
     }

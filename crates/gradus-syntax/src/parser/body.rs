@@ -242,7 +242,7 @@ impl Parser<'_> {
             let d = self.expected("E0021", "`for` and the kind of problem").help("write `method name(steps = 100) for min x of f { … }`");
             self.complain(d);
             let nothing = self.missing_name();
-            MethodForm { find: false, unknown: nothing.clone(), set: None, smooth: nothing, prox: None, constraints: None }
+            MethodForm { find: false, unknown: nothing.clone(), set: None, smooth: nothing, prox: None, constraints: None, lower: None }
         };
         let mut requires = Vec::new();
         if self.word() == Word::Where {
@@ -334,7 +334,7 @@ impl Parser<'_> {
         self.report(d);
     }
 
-    /// `min x in C of f + h subject to g`, `find x in C of F`.
+    /// `min x in C of f + h subject to g`, `find x in C of F`, `min x in C of F with argmin y in D of f subject to g`.
     fn method_form(&mut self) -> MethodForm {
         let find = self.eat_word(Word::Find);
         if !find && !self.eat_word(Word::Min) {
@@ -346,14 +346,32 @@ impl Parser<'_> {
         self.want(Tok::Of, "and the name of the objective");
         let smooth = self.want_name("the name of the objective");
         if find {
-            return MethodForm { find, unknown, set, smooth, prox: None, constraints: None };
+            return MethodForm { find, unknown, set, smooth, prox: None, constraints: None, lower: None };
         }
         let prox = self.eat(Tok::Plus).then(|| self.want_name("the name of the proxable part"));
-        let constraints = (self.word() == Word::Subject && self.ahead(1).word == Word::To).then(|| {
+        let constraints = self.form_constraints();
+        let lower = self.eat(Tok::With).then(|| self.lower_form());
+        MethodForm { find, unknown, set, smooth, prox, constraints, lower }
+    }
+
+    /// `argmin y in D of f subject to g`.
+    fn lower_form(&mut self) -> LowerForm {
+        if !self.eat_word(Word::Argmin) {
+            let d = self.expected("E0021", "`argmin`").help("a method for two levels is for `min x of F with argmin y of f`");
+            self.complain(d);
+        }
+        let unknown = self.want_name("the name of the lower unknown");
+        let set = self.eat(Tok::In).then(|| self.want_name("the name of the lower set"));
+        self.want(Tok::Of, "and the name of the lower objective");
+        let objective = self.want_name("the name of the lower objective");
+        LowerForm { unknown, set, objective, constraints: self.form_constraints() }
+    }
+
+    fn form_constraints(&mut self) -> Option<Ident> {
+        (self.word() == Word::Subject && self.ahead(1).word == Word::To).then(|| {
             self.at += 2;
             self.want_name("the name of the constraints")
-        });
-        MethodForm { find, unknown, set, smooth, prox, constraints }
+        })
     }
 
     /// `model NAME(params) { x ~ d … }`, and `guide`.

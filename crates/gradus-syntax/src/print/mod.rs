@@ -193,6 +193,16 @@ impl Printer {
         if let Some(g) = &f.constraints {
             let _ = write!(form, " subject to {}", g.name);
         }
+        if let Some(l) = &f.lower {
+            let _ = write!(form, " with argmin {}", l.unknown.name);
+            if let Some(set) = &l.set {
+                let _ = write!(form, " in {}", set.name);
+            }
+            let _ = write!(form, " of {}", l.objective.name);
+            if let Some(g) = &l.constraints {
+                let _ = write!(form, " subject to {}", g.name);
+            }
+        }
         let head = format!("method {} {form}", m.name.name);
         self.under(&head, |p| {
             p.params(&m.params);

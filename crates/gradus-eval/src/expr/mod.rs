@@ -172,6 +172,11 @@ impl Interp<'_> {
                 }
             }
             Value::Dist(d) => self.dist_field(d, name, span),
+            // The field of every item: a list of records and a record of arrays are read alike.
+            Value::List(items) if items.first().is_some_and(|i| matches!(i, Value::Record(_) | Value::Typed(_))) => {
+                let each = items.iter().map(|i| self.field(i, name, span)).collect::<Eval<Vec<_>>>()?;
+                self.list_or_array(each, span)
+            }
             Value::Poison => Err(Stop::Poisoned),
             _ => Err(self.no_field(v, name, span)),
         }

@@ -32,7 +32,7 @@ impl<'a> Walker<'a> {
         self.scoped(|w| {
             w.params(&method.params);
             let form = &method.form;
-            let parts = [Some(&form.unknown), form.set.as_ref(), Some(&form.smooth), form.prox.as_ref(), form.constraints.as_ref()];
+            let parts = [Some(&form.unknown), form.set.as_ref(), Some(&form.smooth), form.prox.as_ref(), form.rest.as_ref(), form.map.as_ref(), form.constraints.as_ref()];
             parts.into_iter().flatten().for_each(|part| w.define(part, What::Unknown));
             if let Some(l) = &form.lower {
                 let parts = [Some(&l.unknown), l.set.as_ref(), Some(&l.objective), l.constraints.as_ref()];

@@ -207,8 +207,12 @@ pub struct MethodForm {
     pub set: Option<Ident>,
     /// The smooth part; of a `find`, the operator.
     pub smooth: Ident,
-    /// The proxable part, `+ h`.
+    /// The proxable part, `+ h`; with `rest` those terms and sets that have one proximal operator together.
     pub prox: Option<Ident>,
+    /// `f + g + h`, `f + h(K)`, `f + g + h(K)`: the terms, sets and constraints that `prox` does not hold.
+    pub rest: Option<Ident>,
+    /// The linear map K whose value `rest` takes.
+    pub map: Option<Ident>,
     /// `subject to g`: the constraint residuals.
     pub constraints: Option<Ident>,
     /// `with argmin y of f`: a method for two levels; its functions take both unknowns.

@@ -80,6 +80,7 @@ const PROBLEMS: [&str; 7] = [
     "problem p = min x: real[3] in simplex of sum((x - [1.0, 0.1, -2.0])^2) / 2\n",
     "problem p = min x: real[3] of sum((x - [1.0, 0.1, -2.0])^2) / 2 subject to total: sum(x) == 1\n",
     "problem p = find x: real[3] in simplex of [[0.0, 1.0, -1.0], [-1.0, 0.0, 1.0], [1.0, -1.0, 0.5]] @ x\n",
+    "problem p = min x: real[3] in simplex of norm1(x - [1.0, 0.1, -2.0])\n",
     "problem p = find x: real[3] of x^3 + x - [1.0, 2.0, 3.0]\n",
     "problem p = min x: real[3] of let y = argmin y: real[3] of sum((y - x)^2) in sum((y - 1)^2) + sum(x^2)\n",
 ];

@@ -17,12 +17,13 @@ const fn instance(expr: &'static str, shape: &'static str) -> Instance {
     Instance { expr, shape, given: "" }
 }
 
-const SETS: [Instance; 23] = [
+const SETS: [Instance; 24] = [
     instance("reals", "5"),
     instance("nonnegative", "5"),
     instance("box(-1, 2)", "5"),
     instance("box", "4"),
     instance("simplex", "5"),
+    instance("euclidean(simplex)", "5"),
     instance("simplex(2.5)", "4"),
     instance("simplex", "1"),
     instance("capped_simplex(0.5, 1)", "5"),

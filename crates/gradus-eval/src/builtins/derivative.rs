@@ -135,6 +135,27 @@ impl Interp<'_> {
         Ok((a, b))
     }
 
+    /// Output, and the transposed Jacobian times a covector; `span` is the covector's.
+    pub fn pull_back(&mut self, f: &Value, x: &Value, u: &Value, span: Span) -> Eval<(Value, Value)> {
+        let t = self.trace_function(f, std::slice::from_ref(x), 0, span)?;
+        let g = self.derived(&t, Made::Vjp(t.point.len()), gradus_grad::vjp, span)?;
+        let mut inputs = t.point.clone();
+        inputs.extend(t.captures.iter().copied());
+        let cot = self.leaves(u, span)?;
+        let want = t.output.leaves();
+        if cot.len() != want.len() || cot.iter().zip(&want).any(|(c, w)| self.ty(*c).shape != w.shape) {
+            let found = self.type_tree(u, span)?.describe();
+            return Err(Diagnostic::error("E2017", span, format!("the covector is `{found}`, the function's value `{}`", t.output.describe())).into());
+        }
+        for c in cot {
+            inputs.push(if self.ty(c).dtype == DType::Real { c } else { self.un(UnaryOp::ToReal, c, span)? });
+        }
+        let outs = self.inline(&g, &inputs, span)?;
+        let (values, grads) = outs.split_at(want.len().min(outs.len()));
+        let value = t.output.build(&mut values.iter().copied()).ok_or(Stop::Poisoned)?;
+        Ok((value, self.rebuild(&t.input, grads, span)?))
+    }
+
     /// The leaves of a direction, which must have the structure of the point.
     fn tangents(&mut self, t: &Traced, v: &Value, span: Span) -> Eval<Vec<Num>> {
         let leaves = self.leaves(v, span)?;
@@ -272,23 +293,7 @@ pub(super) fn jvp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
 pub(super) fn vjp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let [f, x, u] = arguments(args, ["f", "x", "u"], 3, "vjp", span)?;
     let (f, x, u) = (given(f, span)?, given(x, span)?, given(u, span)?);
-    let t = s.trace_function(&f.value, std::slice::from_ref(&x.value), 0, span)?;
-    let g = s.derived(&t, Made::Vjp(t.point.len()), gradus_grad::vjp, span)?;
-    let mut inputs = t.point.clone();
-    inputs.extend(t.captures.iter().copied());
-    let cot = s.leaves(&u.value, u.span)?;
-    let want = t.output.leaves();
-    if cot.len() != want.len() || cot.iter().zip(&want).any(|(c, w)| s.ty(*c).shape != w.shape) {
-        let found = s.type_tree(&u.value, u.span)?.describe();
-        return Err(Diagnostic::error("E2017", u.span, format!("the covector is `{found}`, the function's value `{}`", t.output.describe())).into());
-    }
-    for c in cot {
-        inputs.push(if s.ty(c).dtype == DType::Real { c } else { s.un(UnaryOp::ToReal, c, span)? });
-    }
-    let outs = s.inline(&g, &inputs, span)?;
-    let (values, grads) = outs.split_at(want.len().min(outs.len()));
-    let value = t.output.build(&mut values.iter().copied()).ok_or(Stop::Poisoned)?;
-    let pulled = s.rebuild(&t.input, grads, span)?;
+    let (value, pulled) = s.pull_back(&f.value, &x.value, &u.value, u.span)?;
     Ok(Value::list(vec![value, pulled]))
 }
 

@@ -105,6 +105,7 @@ table! {
     "zeros_like" C(shape::zeros_like), "zeros with the structure of a tree";
     "ones_like" C(shape::ones_like), "ones with the structure of a tree";
     "tree_map" C(shape::tree_map), "a function applied to every leaf";
+    "sweep" C(shape::sweep), "a map applied field by field, each field to the record as the ones before it left it";
     "reshape" C(shape::reshape), "the same elements in another shape";
     "flatten" C(shape::flatten), "all elements as a vector";
     "unflatten" C(shape::unflatten), "a vector as the leaves of a tree like another";
@@ -160,6 +161,7 @@ table! {
     "contains" C(crate::solve::oracle::contains), "is the point in the set";
     "prox" C(crate::solve::oracle::prox), "proximal operator of a term";
     "conjugate" C(crate::solve::oracle::conjugate), "convex conjugate of a term";
+    "mirror_step" C(crate::solve::oracle::mirror_step), "step of mirror descent in the geometry of a set";
     "minimize_linear" C(crate::solve::oracle::minimize_linear), "point of a set that minimizes a linear function";
     "indicator" C(crate::solve::oracle::indicator), "the term that is 0 on a set and infinite off it";
     "lipschitz" C(crate::solve::lipschitz::lipschitz), "bound on how fast a gradient changes";

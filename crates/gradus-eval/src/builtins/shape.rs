@@ -186,6 +186,26 @@ pub(super) fn tree_map(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval
     })
 }
 
+/// `sweep(f, x)`: field by field, the record gets that field of f of itself (Gauss-Seidel). Anything but a record is one field.
+pub(super) fn sweep(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [f, x] = arguments(args, ["f", "x"], 2, "sweep", span)?;
+    let (f, x) = (given(f, span)?.value.clone(), given(x, span)?.value.clone());
+    let Value::Record(fields) = &x else { return s.call_values(&f, &[x], span) };
+    let mut now = fields.to_vec();
+    for k in 0..now.len() {
+        let v = s.call_values(&f, &[Value::record(now.clone())], span)?;
+        if let Some((n, slot)) = now.get_mut(k) {
+            let Some(new) = v.field(n) else {
+                return Err(Diagnostic::error("E1203", span, format!("the map of `sweep` gives no field `{n}`"))
+                    .at("it must give a record like its argument")
+                    .into());
+            };
+            *slot = new.clone();
+        }
+    }
+    Ok(Value::record(now))
+}
+
 pub(super) fn reshape(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let Some((x, rest)) = args.split_first() else {
         return Err(Diagnostic::error("E1106", span, "`reshape` needs an array and dimensions").into());

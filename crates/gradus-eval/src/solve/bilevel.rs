@@ -231,7 +231,7 @@ impl Interp<'_> {
             }
         }
         let prox = ProxFn { tree, parts: Vec::new() };
-        Ok(Parts { lower, joint: Split { smooth, prox, objective, stochastic: drew }, rough })
+        Ok(Parts { lower, joint: Split { smooth: smooth.clone(), prox, objective, stochastic: drew, mapped: Vec::new(), plain: smooth }, rough })
     }
 
     /// Does the method take both levels as they are?
@@ -304,6 +304,7 @@ impl Interp<'_> {
         let mut task = Task {
             smooth: parts.joint.smooth.clone(),
             prox: Arc::new(ProxFn { tree: parts.joint.prox.tree.clone(), parts: Vec::new() }),
+            rest: None,
             set: p.set.clone(),
             constraints: None,
             operator: None,

@@ -3,12 +3,14 @@
 use super::decompose::Split;
 use super::driver::Runner;
 use super::problem::Problem;
-use crate::env::Env;
+use super::prox::ProxFn;
+use super::region_fn::RegionFn;
 use crate::interp::Interp;
-use crate::value::{Eval, Value};
+use crate::value::{Eval, MethodValue, Value};
 use super::facts::SolveFacts;
-use gradus_syntax::ast::Sense;
+use gradus_syntax::ast::{Ident, Sense};
 use gradus_syntax::{Diagnostic, Span};
+use std::sync::Arc;
 
 pub struct Choice {
     pub runner: Runner,
@@ -17,14 +19,21 @@ pub struct Choice {
 
 impl Interp<'_> {
     /// The method for a problem, from its facts. The first line that fits decides.
-    pub fn choose(&mut self, p: &Problem, split: &Split, facts: &SolveFacts, span: Span) -> Eval<Choice> {
+    pub fn choose(&mut self, p: &Arc<Problem>, split: &Split, facts: &SolveFacts, span: Span) -> Eval<Choice> {
         let terms = Self::has_terms(split);
         let restricted = !split.prox.is_zero();
         let what = facts.to_string();
         if !split.stochastic && p.constraints.is_empty() {
             self.refuse_unbounded(p, split, facts)?;
         }
-        let (name, reason) = if split.stochastic {
+        // What no one proximal operator, projection or gradient handles may still split.
+        let several = !split.mapped.is_empty() && facts.function.differentiable != gradus_facts::Tri::Yes
+            || split.prox.obstacle().is_some() && Self::set_without_projection(split).is_none()
+            || terms && !p.constraints.is_empty();
+        let parted = if several { self.splitting_choice(p, split)? } else { None };
+        let (name, reason) = if let Some(choice) = parted {
+            choice
+        } else if split.stochastic {
             ("adam", "the objective draws minibatches".to_string())
         } else if !p.constraints.is_empty() {
             ("augmented_lagrangian", format!("{what} objective with general constraints: multipliers for them, projections for the set"))
@@ -47,7 +56,7 @@ impl Interp<'_> {
                 .label(span, "chosen for here")
                 .help(help)
                 .into());
-        } else if restricted && facts.is_convex() && self.has_bound(split, facts) {
+        } else if restricted && facts.is_convex() && self.has_bound(&split.smooth, facts) {
             let h = split.prox.describe();
             ("fista", format!("{what} objective plus a proxable part ({h}): accelerated proximal gradient with restart"))
         } else if restricted && facts.is_convex() {
@@ -62,21 +71,12 @@ impl Interp<'_> {
         } else {
             ("lbfgs", format!("{what} objective without constraints: quasi-Newton steps"))
         };
-        let env = Env::module(0);
-        let v = self.lookup(name, &env, span)?;
-        let runner = match v {
-            Value::Method(m) => Runner::Method(m),
-            Value::Rule(r) => Runner::Rule(r),
-            other => {
-                return Err(Diagnostic::error("E9006", span, format!("the library's `{name}` is {}", other.kind())).into());
-            }
-        };
-        Ok(Choice { runner, reason })
+        Ok(Choice { runner: self.library_method(name, span)?, reason })
     }
 
     /// Can a step size be had from the structure alone?
-    fn has_bound(&mut self, split: &Split, facts: &SolveFacts) -> bool {
-        facts.is_quadratic() || self.composite(&split.smooth).is_some_and(|c| c.parts.iter().all(|p| bounded(&p.function)))
+    pub(super) fn has_bound(&mut self, f: &RegionFn, facts: &SolveFacts) -> bool {
+        facts.is_quadratic() || self.composite(f).is_some_and(|c| c.parts.iter().all(|p| bounded(&p.function)))
     }
 
     /// Has the Hessian of a quadratic objective a negative eigenvalue?
@@ -133,7 +133,7 @@ impl Interp<'_> {
     }
 
     fn not_smooth(&mut self, p: &Problem, split: &Split, facts: &SolveFacts, span: Span) -> crate::value::Stop {
-        let at = self.culprit_span(split, facts.rough).unwrap_or(p.objective.span);
+        let at = self.culprit_span(&split.smooth, facts.rough).unwrap_or(p.objective.span);
         Diagnostic::error("E3026", at, "the objective is neither smooth nor a sum of smooth parts and known terms")
             .at("this has a kink")
             .label(span, "no method was found for this solve")
@@ -141,14 +141,14 @@ impl Interp<'_> {
             .into()
     }
 
-    fn culprit_span(&self, split: &Split, node: Option<gradus_ir::NodeId>) -> Option<Span> {
+    fn culprit_span(&self, f: &RegionFn, node: Option<gradus_ir::NodeId>) -> Option<Span> {
         let n = node?;
-        let o = split.smooth.graph.node(n).origin;
+        let o = f.graph.node(n).origin;
         (o.file != 0).then(|| crate::interp::span_of(o))
     }
 
     /// Does a method that was named fit the problem?
-    pub fn check_fit(&mut self, runner: &Runner, p: &Problem, split: &Split, facts: &SolveFacts, at: Span) -> Eval<()> {
+    pub fn check_fit(&mut self, runner: &Runner, p: &Arc<Problem>, split: &Split, facts: &SolveFacts, at: Span) -> Eval<()> {
         let name = runner.name();
         let Runner::Method(m) = runner else {
             if !p.constraints.is_empty() {
@@ -172,7 +172,7 @@ impl Interp<'_> {
             return Err(Diagnostic::error("E3039", at, format!("`{name}` finds equilibria; this problem is a minimum"))
                 .at("chosen here")
                 .label(m.decl.name.span, "declared `for find`")
-                .help("state the problem as `find x: … in S of F(x)`, or choose a method for `min`")
+                .help("state the problem as `find x: … in S of F(x)` or as `min x: … of max y: … of phi`, or choose a method for `min`")
                 .into());
         }
         let d = |code: &'static str, text: String| Diagnostic::error(code, at, text).at("chosen here").label(m.decl.name.span, "declared here");
@@ -180,6 +180,11 @@ impl Interp<'_> {
             return Err(d("E3028", format!("`{name}` needs exact gradients, this objective draws minibatches"))
                 .help("use a rule: `by adam(lr = 1e-3, steps = 1000)`")
                 .into());
+        }
+        if form.rest.is_some() {
+            let f = self.function_facts(&split.plain);
+            let s = self.splitting(p, split, form, &name, at)?;
+            return self.check_needs(m, &[(&form.prox, &s.prox), (&form.rest, &s.rest.prox)], &f, p, &split.plain, at);
         }
         if !p.constraints.is_empty() && form.constraints.is_none() {
             return Err(d("E3027", format!("`{name}` cannot handle `subject to`"))
@@ -202,7 +207,7 @@ impl Interp<'_> {
             if let Some(q) = part {
                 e = e.label(q.span, "this term is not smooth");
             }
-            return Err(e.help("use `fista`, `proximal_gradient` or `coordinate_descent`").into());
+            return Err(e.help("use `fista`, `proximal_gradient` or `coordinate_descent`; with several such parts `pdhg`, `condat_vu` or `admm`").into());
         }
         if p.set.is_some() && form.prox.is_none() && form.set.is_none() {
             return Err(d("E3029", format!("`{name}` knows no constraint sets"))
@@ -223,57 +228,74 @@ impl Interp<'_> {
                     .help("state one of the two as a constraint: `subject to x in …`")
                     .into());
         }
+        self.check_needs(m, &[(&form.prox, &split.prox)], facts, p, &split.smooth, at)
+    }
+
+    /// The `where` clause of a method: what its smooth part and each of its proxable parts must be.
+    fn check_needs(
+        &mut self,
+        m: &MethodValue,
+        parts: &[(&Option<Ident>, &ProxFn)],
+        facts: &SolveFacts,
+        p: &Problem,
+        smooth: &RegionFn,
+        at: Span,
+    ) -> Eval<()> {
+        let name = &*m.decl.name.name;
         for (who, wanted) in &m.decl.requires {
-            let smooth_part = who.name == form.smooth.name;
+            let part = parts.iter().find(|(n, _)| n.as_ref().is_some_and(|n| n.name == who.name));
             for f in wanted {
                 let word = &*f.name.name;
-                let ok = if smooth_part {
-                    match word {
+                let ok = match part {
+                    None => match word {
                         "smooth" => facts.is_smooth(),
                         "convex" => facts.is_convex() || facts.waits_for_data,
                         "quadratic" => facts.is_quadratic(),
                         "strongly_convex" => facts.is_strongly_convex(),
+                        "zero" => facts.is_zero(),
                         _ => true,
-                    }
-                } else {
-                    match word {
-                        "proxable" => split.prox.obstacle().is_none(),
-                        other => split.prox.has_fact(other),
-                    }
+                    },
+                    Some((_, h)) => match word {
+                        "proxable" => h.obstacle().is_none(),
+                        other => h.has_fact(other),
+                    },
                 };
                 if !ok {
-                    return Err(self.unfit(&name, word, smooth_part, split, facts, p, at));
+                    return Err(match part {
+                        Some((_, h)) => self.unfit_part(name, word, h, at),
+                        None => self.unfit(name, word, smooth, facts, p, at),
+                    });
                 }
             }
         }
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
+    fn unfit_part(&mut self, name: &str, word: &str, h: &ProxFn, at: Span) -> crate::value::Stop {
+        let code = if word == "convex" { "E3030" } else { "E3031" };
+        Diagnostic::error(code, at, format!("`{name}` needs a {word} term"))
+            .at("asked for here")
+            .note(format!("`{}` is not declared {word}", h.describe()))
+            .into()
+    }
+
     fn unfit(
         &mut self,
         name: &str,
         word: &str,
-        smooth_part: bool,
-        split: &Split,
+        smooth: &RegionFn,
         facts: &SolveFacts,
         p: &Problem,
         at: Span,
     ) -> crate::value::Stop {
         let code = if word == "convex" { "E3030" } else { "E3031" };
         let sense = if p.sense == Sense::Max && word == "convex" { "concave (it is maximized)" } else { word };
-        if !smooth_part {
-            return Diagnostic::error(code, at, format!("`{name}` needs a {word} term"))
-                .at("asked for here")
-                .note(format!("`{}` is not declared {word}", split.prox.describe()))
-                .into();
-        }
         let node = match word {
             "convex" => facts.culprit.as_ref().map(|c| c.node),
             "smooth" => facts.rough,
             _ => None,
         };
-        let span = self.culprit_span(split, node).unwrap_or(p.objective.span);
+        let span = self.culprit_span(smooth, node).unwrap_or(p.objective.span);
         let mut d = Diagnostic::error(code, span, format!("`{name}` needs a {sense} objective"))
             .label(at, format!("`{name}` is asked for here"));
         match (word, &facts.culprit) {

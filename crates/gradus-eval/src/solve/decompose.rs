@@ -8,6 +8,7 @@ use crate::interp::Interp;
 use crate::tracer::Region;
 use crate::tree::TypeTree;
 use crate::value::{Bound, CallArg, Eval, Function, Num, SetKind, SetValue, Stop, TermKind, TermValue, Value};
+use gradus_facts::{Assume, Curvature, analyze_assuming};
 use gradus_ir::{BinaryOp, DType, Graph, NodeId, Op, Ty, UnaryOp};
 use gradus_syntax::ast::{BinaryOp as AstOp, Expr, ExprKind, Sense, UnaryOp as AstUnary};
 use gradus_syntax::{Diagnostic, Span};
@@ -23,6 +24,19 @@ pub struct Split {
     pub objective: RegionFn,
     /// Does it draw minibatches?
     pub stochastic: bool,
+    /// Terms of affine functions of the unknown that have a proximal operator, but not in this place. They are in the smooth part too.
+    pub mapped: Vec<MappedTerm>,
+    /// The smooth part without them.
+    pub plain: RegionFn,
+}
+
+/// `scale * term(map(x))` with an affine map to one array.
+#[derive(Clone)]
+pub struct MappedTerm {
+    pub map: RegionFn,
+    pub term: Arc<TermValue>,
+    pub scale: Option<Num>,
+    pub span: Span,
 }
 
 impl Split {
@@ -35,6 +49,17 @@ impl Split {
 struct Parts {
     smooth: Vec<Num>,
     terms: Vec<RawTerm>,
+    mapped: Vec<RawMapped>,
+}
+
+/// A term of an affine function of the unknown, while the region is still open.
+struct RawMapped {
+    argument: Num,
+    term: Arc<TermValue>,
+    scale: Option<Num>,
+    /// Its share of the objective.
+    value: Num,
+    span: Span,
 }
 
 /// A term while the region is still open.
@@ -56,6 +81,7 @@ impl Interp<'_> {
         let mut params: Vec<Ty> = leaves.clone();
         params.push(gradus_ir::infer::key_type());
         let mut raw: Vec<RawTerm> = Vec::new();
+        let mut mapped: Vec<RawMapped> = Vec::new();
         let mut drew = false;
         let saved = (self.step_key, self.batch_sites, std::mem::take(&mut self.draws.loops));
         let region = self.region(&params, p.span, |s, args| {
@@ -64,14 +90,18 @@ impl Interp<'_> {
             s.batch_sites = 0;
             let x = p.tree.build(&mut xs.iter().copied()).ok_or(Stop::Poisoned)?;
             let env = p.scope(&x);
-            let mut parts = Parts { smooth: Vec::new(), terms: Vec::new() };
+            let mut parts = Parts { smooth: Vec::new(), terms: Vec::new(), mapped: Vec::new() };
             s.addends(&p.objective, &env, None, xs, &mut parts)?;
             drew = s.batch_sites > 0;
             let mut outs = Vec::new();
-            // Output 0: the smooth part; output 1: everything.
-            let mut f = s.real(0.0)?;
+            // Output 0: the smooth part; output 1: everything; output 2: the smooth part without terms of affine functions.
+            let mut plain = s.real(0.0)?;
             for n in &parts.smooth {
-                f = s.bin(BinaryOp::Add, f, *n, p.objective.span)?;
+                plain = s.bin(BinaryOp::Add, plain, *n, p.objective.span)?;
+            }
+            let mut f = plain;
+            for t in &parts.mapped {
+                f = s.bin(BinaryOp::Add, f, t.value, t.span)?;
             }
             let mut all = f;
             for t in &parts.terms {
@@ -83,9 +113,11 @@ impl Interp<'_> {
             }
             if p.sense == Sense::Max {
                 f = s.un(UnaryOp::Neg, f, p.objective.span)?;
+                plain = s.un(UnaryOp::Neg, plain, p.objective.span)?;
             }
             outs.push(s.as_real(f, p.objective.span)?);
             outs.push(s.as_real(all, p.objective.span)?);
+            outs.push(s.as_real(plain, p.objective.span)?);
             // What must be known outside: scales, affine parts, parameters of terms.
             let mut lift = Vec::new();
             for t in &parts.terms {
@@ -96,21 +128,37 @@ impl Interp<'_> {
                 }
                 term_nums(&t.term, &mut lift);
             }
+            for t in &parts.mapped {
+                lift.extend(t.scale);
+                term_nums(&t.term, &mut lift);
+            }
             outs.extend(lift);
+            // Last, what the maps give.
+            outs.extend(parts.mapped.iter().map(|t| t.argument));
             raw = parts.terms;
+            mapped = parts.mapped;
             Ok(outs)
         });
         (self.step_key, self.batch_sites, self.draws.loops) = saved;
         let region = region?;
-        self.finish_split(p, region, raw, leaves.len(), drew)
+        self.finish_split(p, region, raw, mapped, leaves.len(), drew)
     }
 
-    fn finish_split(&mut self, p: &Problem, region: Region, raw: Vec<RawTerm>, own: usize, drew: bool) -> Eval<Split> {
+    fn finish_split(
+        &mut self,
+        p: &Problem,
+        region: Region,
+        raw: Vec<RawTerm>,
+        mapped: Vec<RawMapped>,
+        own: usize,
+        drew: bool,
+    ) -> Eval<Split> {
         let span = p.span;
         let fail = |e: gradus_ir::IrError| Stop::from(crate::errors::from_ir(&e, span, &[]));
         // Parameters and scales are computed from captured values alone: copy them out.
         let mut outside: HashMap<NodeId, Num> = HashMap::new();
-        let lifted: Vec<NodeId> = region.graph.outputs.iter().skip(2).copied().collect();
+        let maps = region.graph.outputs.len().saturating_sub(mapped.len());
+        let lifted: Vec<NodeId> = region.graph.outputs.iter().take(maps).skip(3).copied().collect();
         if !lifted.is_empty() {
             let (g, feeds) = region.graph.extract(&lifted, |_| false).map_err(fail)?;
             let mut args = Vec::new();
@@ -145,12 +193,26 @@ impl Interp<'_> {
             let term = lift_term(&t.term, &mut next).ok_or(Stop::Poisoned)?;
             parts.push(ProxPart { leaves: t.leaves, tree: t.tree, term, scale, affine, span: t.span });
         }
+        let mut scales_and_terms = Vec::new();
+        for t in &mapped {
+            let scale = if t.scale.is_some() { next() } else { None };
+            scales_and_terms.push((scale, lift_term(&t.term, &mut next).ok_or(Stop::Poisoned)?));
+        }
         let smooth = self.region_function(&region, 0, &p.tree, own, drew).map_err(fail)?;
         let objective = self.region_function(&region, 1, &p.tree, own, drew).map_err(fail)?;
+        let plain = match mapped.is_empty() {
+            true => smooth.clone(),
+            false => self.region_function(&region, 2, &p.tree, own, drew).map_err(fail)?,
+        };
+        let mut maps_of = Vec::new();
+        for ((k, t), (scale, term)) in mapped.into_iter().enumerate().zip(scales_and_terms) {
+            let map = self.region_function(&region, maps + k, &p.tree, own, drew).map_err(fail)?;
+            maps_of.push(MappedTerm { map, term, scale, span: t.span });
+        }
         if let Some(set) = &p.set {
             self.set_parts(set, &p.tree, 0, span, &mut parts);
         }
-        Ok(Split { smooth, prox: ProxFn { tree: p.tree.clone(), parts }, objective, stochastic: drew })
+        Ok(Split { smooth, prox: ProxFn { tree: p.tree.clone(), parts }, objective, stochastic: drew, mapped: maps_of, plain })
     }
 
     /// Output `k` of a region over `own` leaves of `tree` and a key, as a function.
@@ -358,8 +420,30 @@ impl Interp<'_> {
                 out.terms.push(RawTerm { leaves, tree, term, scale, affine, value, span });
                 Ok(())
             }
-            None => self.smooth_addend(&Value::Num(value), scale, span, out),
+            None => {
+                let usable = term.has_prox() && term.has_fact("convex") && !term.has_fact("smooth") && !negative;
+                let argument = match arg {
+                    Value::Num(n) if usable && self.is_affine(n, xs) => n,
+                    _ => return self.smooth_addend(&Value::Num(value), scale, span, out),
+                };
+                let share = match scale {
+                    Some(s) => self.bin(BinaryOp::Mul, s, value, span)?,
+                    None => value,
+                };
+                out.mapped.push(RawMapped { argument, term, scale, value: share, span });
+                Ok(())
+            }
         }
+    }
+
+    /// Is a value of the open region affine in the unknown, and not constant?
+    fn is_affine(&self, n: Num, xs: &[Num]) -> bool {
+        let Some(g) = self.tracer.graph_of(n) else { return false };
+        if !self.depends(n, xs) {
+            return false;
+        }
+        let variables: Vec<NodeId> = xs.iter().map(|x| x.id).collect();
+        analyze_assuming(g, &variables, Assume::default()).node(n.id).curvature == Curvature::Affine
     }
 
     /// The value of a scalar, also where it is a captured session value that the run knows.

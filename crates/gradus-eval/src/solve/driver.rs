@@ -66,6 +66,8 @@ impl Interp<'_> {
             Some(e) => Some((self.eval(e, env)?, e.span)),
             None => None,
         };
+let problem = self.as_saddle(problem, &stages)?;
+        let start = self.saddle_start(&problem, start);
         let samples = self.samples_setting(&s.with, env)?;
         let trace = match self.options.trace_all || self.traced.wants(name.as_deref()) {
             false => Recorded::Nothing,
@@ -262,7 +264,8 @@ impl Interp<'_> {
         let prox = split.prox_fn();
         let mut task = Task {
             smooth: split.smooth.clone(),
-            prox,
+            prox: prox.clone(),
+            rest: None,
             set: p.set.clone(),
             constraints,
             operator: None,
@@ -274,7 +277,18 @@ impl Interp<'_> {
             span: r.span,
         };
         let mut runs: Vec<(Runner, Ran)> = Vec::new();
-        for (runner, _) in runners {
+        for (runner, at) in runners {
+            let split_form = match &runner {
+                Runner::Method(m) if m.decl.form.rest.is_some() => Some(m.decl.form.clone()),
+                _ => None,
+            };
+            (task.smooth, task.prox, task.rest) = match split_form {
+                Some(form) => {
+                    let s = self.splitting(&p, &split, &form, &runner.name(), at)?;
+                    (s.smooth, s.prox, Some(s.rest))
+                }
+                None => (split.smooth.clone(), prox.clone(), None),
+            };
             let ran = match &runner {
                 Runner::Method(m) => self.run_method(m, &task)?,
                 Runner::Rule(rule) => self.run_rule(rule, &task)?,
@@ -310,15 +324,21 @@ impl Interp<'_> {
             return Ok(());
         }
         for p in &split.prox.parts {
-            if let Some(s) = p.scale
-                && let Some(v) = self.static_value(s)?
-                && !(v >= 0.0)
-            {
-                return Err(Diagnostic::error("E3016", p.span, format!("the factor of `{}` is {v}", p.term.describe()))
-                    .at("a term with a proximal operator needs a factor of at least zero")
-                    .label(span, "in this solve")
-                    .into());
-            }
+            self.check_scale(p.scale, &p.term, p.span, span)?;
+        }
+        Ok(())
+    }
+
+    /// `span` is the solve, `at` the term.
+    pub(super) fn check_scale(&mut self, scale: Option<crate::value::Num>, term: &crate::value::TermValue, at: Span, span: Span) -> Eval<()> {
+        if let Some(s) = scale
+            && let Some(v) = self.static_value(s)?
+            && !(v >= 0.0)
+        {
+            return Err(Diagnostic::error("E3016", at, format!("the factor of `{}` is {v}", term.describe()))
+                .at("a term with a proximal operator needs a factor of at least zero")
+                .label(span, "in this solve")
+                .into());
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! `find x: T in S of F`: the x in S with `F(x) . (z - x) >= 0` for all z in S; over everything, the root of F.
 
-use super::choose::Choice;
 use super::decompose::Split;
 use super::driver::{Request, Runner};
 use super::implicit::{Diff, Equation};
@@ -9,6 +8,7 @@ use super::problem::Problem;
 use super::prox::ProxFn;
 use super::region_fn::RegionFn;
 use super::report::Finished;
+use super::saddle::equilibrium_method;
 use crate::env::Env;
 use crate::interp::Interp;
 use crate::tree::TypeTree;
@@ -38,16 +38,23 @@ impl Interp<'_> {
             Diff::None => self.held_still(&x, span),
             Diff::Implicit { linear, tolerance } => {
                 let eq = Equation { label: "find", symmetric: false, linear, tolerance, span };
-                let (operator, prox) = (self.operator_of(&problem), split.prox_fn());
+                let (operator, prox) = (self.operator_of(&problem)?, split.prox_fn());
                 self.attach(&x, &eq, &mut |s, x| s.natural_map(&operator, &prox, x, span))
             }
         }
     }
 
     /// The operator as a function of the unknown, whose value has the structure of the unknown.
-    fn operator_of(&self, p: &Arc<Problem>) -> Value {
+    fn operator_of(&mut self, p: &Arc<Problem>) -> Eval<Value> {
         let p = p.clone();
-        Value::native("operator", move |s, args, span| {
+        if !p.ascending.is_empty() {
+            let phi = self.saddle_function(&p)?;
+            return Ok(Value::native("operator", move |s, args, span| {
+                let x = s.one_arg(args, "the operator", span)?;
+                s.saddle_operator(&p, &phi, &x, span)
+            }));
+        }
+        Ok(Value::native("operator", move |s, args, span| {
             let x = s.one_arg(args, "the operator", span)?;
             let v = s.eval(&p.objective, &p.scope(&x))?;
             // With several unknowns their parts may be given in order.
@@ -59,7 +66,7 @@ impl Interp<'_> {
             };
             let v = s.real_tree(&v, p.objective.span)?;
             s.conform(&p.tree, v, p.objective.span, "the operator's value")
-        })
+        }))
     }
 
     /// `x - P(x - F(x))`: zero exactly at an equilibrium.
@@ -88,7 +95,7 @@ impl Interp<'_> {
                 .help("give the set a `project v = …`")
                 .into());
         }
-        let operator = self.operator_of(p);
+        let operator = self.operator_of(p)?;
         let span = p.objective.span;
         let region = self.region(&leaves, span, |s, args| {
             let x = p.tree.build(&mut args.iter().copied()).ok_or(Stop::Poisoned)?;
@@ -102,20 +109,21 @@ impl Interp<'_> {
             stochastic: false,
             captures: region.captures,
         };
-        Ok(Split { smooth: residual.clone(), prox, objective: residual, stochastic: false })
+        let objective = if p.ascending.is_empty() { residual.clone() } else { self.saddle_function(p)? };
+        Ok(Split { smooth: residual.clone(), prox, objective, stochastic: false, mapped: Vec::new(), plain: residual })
     }
 
     /// All stages of a solve whose problem is a `find`.
     pub(crate) fn run_equilibrium(&mut self, r: &Request) -> Eval<(Finished, Split)> {
         let p = r.problem.clone();
         let split = self.equilibrium_parts(&p)?;
-        self.stage("ir", "residual", &split.objective.graph);
+        self.stage("ir", "residual", &split.smooth.graph);
         let mut runners = Vec::new();
         let mut why = String::new();
         if r.stages.is_empty() {
-            let Choice { runner, reason } = self.choose_equilibrium(&p, r.span)?;
+            let (name, reason) = equilibrium_method(&p);
             why = reason;
-            runners.push(runner);
+            runners.push(self.library_method(name, r.span)?);
         }
         for (v, at) in &r.stages {
             let runner = self.runner(v, *at)?;
@@ -124,7 +132,7 @@ impl Interp<'_> {
                 return Err(Diagnostic::error("E3039", *at, format!("`{}` minimizes; this problem is a `find`", runner.name()))
                     .at("chosen here")
                     .label(p.span, "an equilibrium is asked for")
-                    .help("methods for `find`: `extragradient`, `golden_ratio`, `past_extragradient`, `newton_equation`")
+                    .help("methods for `find`: `golden_ratio`, `extragradient`, `mirror_prox`, `optimistic_gradient`, `newton_equation`")
                     .into());
             }
             let Runner::Method(m) = &runner else { return Err(Stop::Poisoned) };
@@ -139,9 +147,10 @@ impl Interp<'_> {
         let mut task = Task {
             smooth: split.smooth.clone(),
             prox: split.prox_fn(),
+            rest: None,
             set: p.set.clone(),
             constraints: None,
-            operator: Some(self.operator_of(&p)),
+            operator: Some(self.operator_of(&p)?),
             levels: None,
             objective: split.objective.clone(),
             start: self.starting_point(r)?,
@@ -158,32 +167,27 @@ impl Interp<'_> {
         }
         let Some((_, last)) = runs.last() else { return Err(Stop::Poisoned) };
         let x = self.conform(&p.tree, last.x.clone(), r.span, "the answer")?;
-        let residual = self.apply_region(&split.objective, &x, r.span)?;
+        let residual = self.apply_region(&split.smooth, &x, r.span)?;
         let residual = self.num(&residual, r.span)?;
+        let (value, gap) = if p.ascending.is_empty() {
+            (residual, None)
+        } else {
+            let v = self.apply_region(&split.objective, &x, r.span)?;
+            (self.num(&v, r.span)?, self.saddle_gap(&p, &split.objective, &x, r.span)?)
+        };
         let violations = if p.set.is_some() { self.all_violations(&p, &x, r.span)? } else { Vec::new() };
         let fin = Finished {
             x,
-            value: residual,
+            value,
             kkt: Some(residual),
-            gap: None,
+            gap,
             violations,
             dual: None,
             lower: None,
             runs,
             why,
-            facts: "an equilibrium".to_string(),
+            facts: if p.ascending.is_empty() { "an equilibrium" } else { "a saddle point" }.to_string(),
         };
         Ok((fin, split))
-    }
-
-    fn choose_equilibrium(&mut self, p: &Problem, span: Span) -> Eval<Choice> {
-        let (name, reason) = match &p.set {
-            Some(s) => ("golden_ratio", format!("an equilibrium over {}: one projection and one value of the operator a step, no step size needed", s.describe())),
-            None => ("newton_equation", "the root of an operator over the whole space: Newton steps by matrix-free linear solves".to_string()),
-        };
-        match self.lookup(name, &Env::module(0), span)? {
-            Value::Method(m) => Ok(Choice { runner: Runner::Method(m), reason }),
-            other => Err(Diagnostic::error("E9006", span, format!("the library's `{name}` is {}", other.kind())).into()),
-        }
     }
 }

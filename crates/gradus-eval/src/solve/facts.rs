@@ -31,6 +31,9 @@ impl SolveFacts {
         self.function.curvature.is_convex()
     }
     /// Differentiable, as far as is known: only a proved kink counts against it.
+    pub fn is_concave(&self) -> bool {
+        self.function.curvature.is_concave()
+    }
     pub fn is_smooth(&self) -> bool {
         self.function.differentiable != Tri::No
     }
@@ -39,6 +42,10 @@ impl SolveFacts {
     }
     pub fn is_strongly_convex(&self) -> bool {
         self.function.strongly_convex.is.is_yes()
+    }
+    /// Does it not depend on the unknown?
+    pub fn is_zero(&self) -> bool {
+        self.function.curvature == Curvature::Constant
     }
     pub fn is_affine(&self) -> bool {
         self.function.curvature == Curvature::Affine
@@ -54,9 +61,14 @@ impl fmt::Display for SolveFacts {
 impl Interp<'_> {
     /// What is known of a traced objective as a function of its unknown.
     pub fn function_facts(&mut self, f: &RegionFn) -> SolveFacts {
+        self.facts_in(f, 0..f.leaves)
+    }
+
+    /// What is known of it as a function of some leaves of its unknown, the others held.
+    pub fn facts_in(&mut self, f: &RegionFn, leaves: std::ops::Range<usize>) -> SolveFacts {
         let numbers = self.numbers_of(f);
         let (psd, ranges) = if self.mode == Mode::Check { self.structure_of(f) } else { Default::default() };
-        let variables: Vec<NodeId> = f.graph.params().iter().take(f.leaves).copied().collect();
+        let variables: Vec<NodeId> = f.graph.params().iter().take(leaves.end).skip(leaves.start).copied().collect();
         let assume = Assume { oracle: Some(&numbers), psd, ranges, ..Assume::default() };
         let facts = analyze_assuming(&f.graph, &variables, assume);
         let out = f.graph.outputs.first().copied().unwrap_or(NodeId(0));

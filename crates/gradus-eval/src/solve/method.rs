@@ -3,6 +3,7 @@
 use super::bilevel::{Levels, level_scope};
 use super::prox::ProxFn;
 use super::region_fn::RegionFn;
+use super::splitting::Rest;
 use crate::env::Env;
 use crate::interp::Interp;
 use crate::tree::TypeTree;
@@ -29,9 +30,11 @@ const RUNAWAY: f64 = 1e30;
 pub struct Task {
     pub smooth: RegionFn,
     pub prox: Arc<ProxFn>,
+    /// What a splitting method gets beside them.
+    pub rest: Option<Arc<Rest>>,
     pub set: Option<Arc<SetValue>>,
     pub constraints: Option<Value>,
-    /// Of a `find`: the operator. Then the smooth part and the objective are its natural residual.
+    /// Of a `find`: the operator. Then the smooth part is its natural residual, and the objective too unless it is a saddle's.
     pub operator: Option<Value>,
     /// Of a method for two levels: then the smooth part and the objective take the pair of both unknowns.
     pub levels: Option<Levels>,
@@ -108,6 +111,14 @@ impl Interp<'_> {
         env = env.bind(form.smooth.name.clone(), main);
         if let Some(h) = &form.prox {
             env = env.bind(h.name.clone(), Value::Prox(task.prox.clone()));
+        }
+        if let Some(rest) = &task.rest {
+            if let Some(h) = &form.rest {
+                env = env.bind(h.name.clone(), Value::Prox(rest.prox.clone()));
+            }
+            if let (Some(k), Some(map)) = (&form.map, &rest.map) {
+                env = env.bind(k.name.clone(), map.clone());
+            }
         }
         let Some(everything) = self.find_in_module(env.module, "reals")? else {
             return Err(Diagnostic::error("E9005", task.span, "the library has no set `reals`").into());
@@ -469,22 +480,22 @@ impl Interp<'_> {
                 let d = self.arith(BinaryOp::Sub, x, b, span, span, span)?;
                 Value::Num(self.norm_tree(&d, span)?)
             }
-            "kkt" | "residual" if task.operator.is_some() => self.apply_region(&task.objective, x, span)?,
+            "kkt" | "residual" if task.operator.is_some() => self.apply_region(&task.smooth, x, span)?,
             "kkt" | "residual" | "gap" if task.levels.is_some() => {
                 return Err(Diagnostic::error("E3020", at, format!("`{name}` is not known while a method works on two levels"))
                     .at("it would take a solve of the lower level at every step")
                     .help("stop on `value`, `change`, or a state of the method")
                     .into());
             }
+            "kkt" | "residual" if task.rest.is_some() => match (&task.rest, q.after.local("dual").cloned()) {
+                (Some(rest), Some(y)) => Value::Num(self.splitting_residual(task, rest, x, &y, span)?),
+                _ => return Ok(None),
+            },
             "kkt" | "residual" => Value::Num(self.natural_residual(&task.smooth, &task.prox, x, span)?),
+            "gap" if task.rest.is_some() => return Err(no_gap(at)),
             "gap" => match self.gap_at(&task.smooth, &task.prox, x, span)? {
                 Some(n) => Value::Num(n),
-                None => {
-                    return Err(Diagnostic::error("E3020", at, "no duality gap is known for this problem")
-                        .at("a gap needs a convex objective made of parts with known conjugates")
-                        .help("stop on `kkt < …` instead")
-                        .into());
-                }
+                None => return Err(no_gap(at)),
             },
             other => match q.after.local(other) {
                 Some(v) => v.clone(),
@@ -527,6 +538,13 @@ impl Interp<'_> {
             },
         }
     }
+}
+
+fn no_gap(at: Span) -> Stop {
+    Diagnostic::error("E3020", at, "no duality gap is known for this problem")
+        .at("a gap needs a convex objective made of parts with known conjugates")
+        .help("stop on `kkt < …` instead")
+        .into()
 }
 
 /// The names that an expression of an `until` clause uses.

@@ -21,3 +21,5 @@ pub mod prox;
 pub mod region_fn;
 pub mod report;
 pub mod rule;
+mod saddle;
+pub mod splitting;

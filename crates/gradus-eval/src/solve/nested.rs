@@ -3,7 +3,7 @@
 //! The point has the derivative of the conditions of optimality: of the gradient, of the fixed point of a proximal step, or of the
 //! conditions of Karush, Kuhn and Tucker. The value has that of the envelope theorem, and through the point beyond the first.
 
-use super::driver::Request;
+use super::driver::{Request, Runner};
 use super::implicit::{Diff, Equation};
 use super::method::{Recorded, code};
 use super::problem::Problem;
@@ -90,7 +90,8 @@ impl Interp<'_> {
         eq: &Equation<'_>,
     ) -> Eval<Option<(Value, Option<Value>)>> {
         let span = eq.span;
-        if split.prox.obstacle().is_some() {
+        let parted = matches!(fin.runs.last(), Some((Runner::Method(m), _)) if m.decl.form.rest.is_some());
+        if split.prox.obstacle().is_some() || parted && !split.mapped.is_empty() {
             return Ok(None);
         }
         let smooth = split.smooth.clone().value();

@@ -411,6 +411,43 @@ impl Interp<'_> {
     }
 }
 
+impl Interp<'_> {
+    /// A step of mirror descent from the member `v` against `g`: `argmin_u <g, u> + D(u, v)` over the set, with the divergence of the set's
+    /// own `mirror_step`; a set without one has half the squared distance, and the step is a projection.
+    pub fn mirror_step(&mut self, s: &Arc<SetValue>, v: &Value, g: &Value, span: Span) -> Eval<Value> {
+        if let SetKind::Product(parts) = &s.kind {
+            let (Value::Record(points), Value::Record(_)) = (v, g) else { return Err(self.not_numeric(v, span)) };
+            let mut out = Vec::with_capacity(points.len());
+            for (n, x) in points.iter() {
+                let Some(d) = g.field(n) else { return Err(self.not_numeric(g, span)) };
+                let moved = match parts.iter().find(|(m, _)| m == n) {
+                    Some((_, part)) => self.mirror_step(part, x, d, span)?,
+                    None => self.arith(BinaryOp::Sub, x, d, span, span, span)?,
+                };
+                out.push((n.clone(), moved));
+            }
+            return Ok(Value::record(out));
+        }
+        if let SetKind::Declared { decl, env, args } = &s.kind
+            && let Some(o) = find_oracle(&decl.oracles, "mirror_step").cloned()
+            && let [at, along] = o.params.as_slice()
+        {
+            let scope = self.set_scope(decl, env, args, v, span)?;
+            let scope = scope.bind(at.name.clone(), v.clone()).bind(along.name.clone(), g.clone());
+            return self.eval(&o.body, &scope);
+        }
+        let moved = self.arith(BinaryOp::Sub, v, g, span, span, span)?;
+        self.project(s, &moved, span)
+    }
+}
+
+pub(crate) fn mirror_step(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [set, v, g] = arguments(args, ["set", "point", "gradient"], 3, "mirror_step", span)?;
+    let (set, v, g) = (given(set, span)?, given(v, span)?, given(g, span)?);
+    let set = set_arg(s, set)?;
+    s.mirror_step(&set, &v.value, &g.value, span)
+}
+
 fn set_arg(s: &mut Interp<'_>, a: &CallArg) -> Eval<Arc<SetValue>> {
     s.as_set(&a.value, a.span)
 }

@@ -13,6 +13,8 @@ pub struct Problem {
     pub sense: Sense,
     /// A `find`: the objective is an operator, and the answer is where it is zero or points out of the set.
     pub equilibrium: bool,
+    /// Of a saddle problem, whose objective is a function: the unknowns that maximize it, the others minimize. Empty elsewhere.
+    pub ascending: Vec<Arc<str>>,
     /// The names of the unknowns; with several, the tree is a record with these fields.
     pub unknowns: Vec<Arc<str>>,
     pub tree: TypeTree,
@@ -72,6 +74,7 @@ impl Interp<'_> {
             name,
             sense: o.sense,
             equilibrium: false,
+            ascending: Vec::new(),
             unknowns,
             tree,
             set,
@@ -90,6 +93,7 @@ impl Interp<'_> {
             name,
             sense: Sense::Min,
             equilibrium: true,
+            ascending: Vec::new(),
             unknowns,
             tree,
             set,
@@ -103,7 +107,7 @@ impl Interp<'_> {
 
     /// Names, structure and set of the unknowns of a binder.
     #[allow(clippy::type_complexity)]
-    fn unknowns(&mut self, unknowns: &[Unknown], env: &Env) -> Eval<(Vec<Arc<str>>, TypeTree, Option<Arc<SetValue>>)> {
+    pub(super) fn unknowns(&mut self, unknowns: &[Unknown], env: &Env) -> Eval<(Vec<Arc<str>>, TypeTree, Option<Arc<SetValue>>)> {
         let mut trees: Vec<(Arc<str>, TypeTree)> = Vec::new();
         let mut sets: Vec<(Arc<str>, Arc<SetValue>)> = Vec::new();
         for u in unknowns {

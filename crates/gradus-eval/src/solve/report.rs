@@ -66,9 +66,14 @@ impl Interp<'_> {
         let Some((_, last)) = runs.last() else { return Err(Stop::Poisoned) };
         let x = p.conformed(self, &last.x, span)?;
         let value = self.objective_value(task, &x, span)?;
-        let dual = last.states.iter().find(|(n, _)| &**n == "dual").map(|(_, v)| v.clone());
+        let mut dual = last.states.iter().find(|(n, _)| &**n == "dual").map(|(_, v)| v.clone());
         let (mut kkt, mut gap) = (None, None);
-        if !task.smooth.stochastic {
+        if let Some(rest) = &task.rest {
+            if let Some(y) = dual.take() {
+                kkt = Some(self.splitting_residual(task, rest, &x, &y, span)?);
+                dual = (!p.constraints.is_empty()).then(|| self.named_multipliers(rest, &y));
+            }
+        } else if !task.smooth.stochastic {
             kkt = match (&task.constraints, &dual) {
                 (Some(_), Some(d)) => Some(self.kkt_at(task, p, &x, d, span)?),
                 (Some(_), None) => None,

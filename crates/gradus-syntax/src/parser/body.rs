@@ -242,7 +242,7 @@ impl Parser<'_> {
             let d = self.expected("E0021", "`for` and the kind of problem").help("write `method name(steps = 100) for min x of f { … }`");
             self.complain(d);
             let nothing = self.missing_name();
-            MethodForm { find: false, unknown: nothing.clone(), set: None, smooth: nothing, prox: None, constraints: None, lower: None }
+            MethodForm { find: false, unknown: nothing.clone(), set: None, smooth: nothing, prox: None, rest: None, map: None, constraints: None, lower: None }
         };
         let mut requires = Vec::new();
         if self.word() == Word::Where {
@@ -334,7 +334,7 @@ impl Parser<'_> {
         self.report(d);
     }
 
-    /// `min x in C of f + h subject to g`, `find x in C of F`, `min x in C of F with argmin y in D of f subject to g`.
+    /// `min x in C of f + h subject to g`, `min x of f + g + h(K)`, `find x in C of F`, `min x in C of F with argmin y in D of f subject to g`.
     fn method_form(&mut self) -> MethodForm {
         let find = self.eat_word(Word::Find);
         if !find && !self.eat_word(Word::Min) {
@@ -346,12 +346,21 @@ impl Parser<'_> {
         self.want(Tok::Of, "and the name of the objective");
         let smooth = self.want_name("the name of the objective");
         if find {
-            return MethodForm { find, unknown, set, smooth, prox: None, constraints: None, lower: None };
+            return MethodForm { find, unknown, set, smooth, prox: None, rest: None, map: None, constraints: None, lower: None };
         }
-        let prox = self.eat(Tok::Plus).then(|| self.want_name("the name of the proxable part"));
+        let mut prox = self.eat(Tok::Plus).then(|| self.want_name("the name of the proxable part"));
+        let mut rest = (prox.is_some() && self.eat(Tok::Plus)).then(|| self.want_name("the name of the other proxable part"));
+        let mut map = None;
+        if prox.is_some() && self.kind() == Tok::LParen {
+            self.role(self.at, Role::Touch);
+            map = self.bracketed(true, "", |p| p.commas(Tok::RParen, |p| p.want_name("the name of the linear map"))).into_iter().next();
+            if rest.is_none() {
+                rest = prox.take();
+            }
+        }
         let constraints = self.form_constraints();
         let lower = self.eat(Tok::With).then(|| self.lower_form());
-        MethodForm { find, unknown, set, smooth, prox, constraints, lower }
+        MethodForm { find, unknown, set, smooth, prox, rest, map, constraints, lower }
     }
 
     /// `argmin y in D of f subject to g`.

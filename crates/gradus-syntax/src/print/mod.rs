@@ -190,6 +190,12 @@ impl Printer {
         if let Some(h) = &f.prox {
             let _ = write!(form, " + {}", h.name);
         }
+        if let Some(h) = &f.rest {
+            let _ = write!(form, " + {}", h.name);
+        }
+        if let Some(k) = &f.map {
+            let _ = write!(form, "({})", k.name);
+        }
         if let Some(g) = &f.constraints {
             let _ = write!(form, " subject to {}", g.name);
         }

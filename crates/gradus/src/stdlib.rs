@@ -9,6 +9,7 @@ macro_rules! modules {
 /// Module names as `use` says them (a folder's modules with `/`), and their texts.
 pub const MODULES: &[(&str, &str)] = modules![
     "bilevel",
+    "compressed",
     "dists/continuous",
     "dists/discrete",
     "dists/multivariate",
@@ -30,7 +31,10 @@ pub const MODULES: &[(&str, &str)] = modules![
     "methods/proximal",
     "methods/quasi_newton",
     "methods/splitting",
+    "methods/sqp",
     "nn",
+    "online",
+    "robust",
     "rules",
     "rules/adaptive",
     "rules/layerwise",
@@ -73,4 +77,5 @@ pub const PRELUDE: &[&str] = &[
     "methods/games",
     "methods/splitting",
     "methods/frank_wolfe",
+    "methods/sqp",
 ];

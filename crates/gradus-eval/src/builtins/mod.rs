@@ -170,6 +170,7 @@ table! {
     "gradient_norm" C(crate::solve::certificate::gradient_norm), "norm of the gradient";
     "projected_gradient_norm" C(crate::solve::certificate::projected_gradient_norm), "norm of the projected gradient step";
     "clock" C(random::clock), "seconds since the run began";
+    "refuse" C(refuse), "an error with this text, where a library function is used against its assumptions";
 }
 
 impl Builtin {
@@ -206,6 +207,15 @@ pub fn of_dist() -> impl Iterator<Item = &'static str> {
 /// All builtin names, words included.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|b| b.name).chain(SYMBOLS.iter().copied())
+}
+
+/// `refuse("why")`: an error wherever it is evaluated, so that a branch which the arguments decide is refused before the run.
+fn refuse(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let v = s.one_arg(args, "refuse", span)?;
+    let Value::Str(text) = &v else {
+        return Err(Diagnostic::error("E1102", span, format!("`refuse` takes a text, found {}", v.kind())).at("called here").into());
+    };
+    Err(Diagnostic::error("E5032", span, text.to_string()).at("refused here").into())
 }
 
 impl Interp<'_> {

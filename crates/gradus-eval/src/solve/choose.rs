@@ -8,7 +8,7 @@ use super::region_fn::RegionFn;
 use crate::interp::Interp;
 use crate::value::{Eval, MethodValue, Value};
 use super::facts::SolveFacts;
-use gradus_syntax::ast::{Ident, Sense};
+use gradus_syntax::ast::{Fact, Ident, Sense};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
@@ -237,12 +237,16 @@ impl Interp<'_> {
         m: &MethodValue,
         parts: &[(&Option<Ident>, &ProxFn)],
         facts: &SolveFacts,
-        p: &Problem,
+        p: &Arc<Problem>,
         smooth: &RegionFn,
         at: Span,
     ) -> Eval<()> {
         let name = &*m.decl.name.name;
         for (who, wanted) in &m.decl.requires {
+            if m.decl.form.constraints.as_ref().is_some_and(|c| c.name == who.name) {
+                self.check_constraint_needs(m, wanted, p, at)?;
+                continue;
+            }
             let part = parts.iter().find(|(n, _)| n.as_ref().is_some_and(|n| n.name == who.name));
             for f in wanted {
                 let word = &*f.name.name;
@@ -265,6 +269,25 @@ impl Interp<'_> {
                         Some((_, h)) => self.unfit_part(name, word, h, at),
                         None => self.unfit(name, word, smooth, facts, p, at),
                     });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `where c is equality`, `where c is linear`.
+    fn check_constraint_needs(&mut self, m: &MethodValue, wanted: &[Fact], p: &Arc<Problem>, at: Span) -> Eval<()> {
+        for f in wanted {
+            let word = &*f.name.name;
+            for (_, equality, label, linear) in self.residual_maps(p)? {
+                if word == "equality" && !equality || word == "linear" && !linear {
+                    let what = if word == "equality" { "inequalities" } else { "constraints that are not linear" };
+                    let span = p.constraints.iter().find(|c| c.name.as_ref().is_some_and(|n| n.name == label));
+                    return Err(Diagnostic::error("E3027", at, format!("`{}` cannot handle {what}", m.decl.name.name))
+                        .at("chosen here")
+                        .label(span.map_or(p.span, |c| c.expr.span), "such a constraint")
+                        .help("use `augmented_lagrangian`")
+                        .into());
                 }
             }
         }

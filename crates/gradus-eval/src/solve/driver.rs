@@ -66,7 +66,7 @@ impl Interp<'_> {
             Some(e) => Some((self.eval(e, env)?, e.span)),
             None => None,
         };
-let problem = self.as_saddle(problem, &stages)?;
+        let problem = self.as_saddle(problem, &stages)?;
         let start = self.saddle_start(&problem, start);
         let samples = self.samples_setting(&s.with, env)?;
         let trace = match self.options.trace_all || self.traced.wants(name.as_deref()) {

@@ -74,7 +74,7 @@ pub fn library_examples() -> Vec<Example> {
 }
 
 /// Problems that an example may call `p`: one of them fits its method.
-const PROBLEMS: [&str; 7] = [
+const PROBLEMS: [&str; 8] = [
     "problem p = min x: real[3] of sum((x - [1.0, 0.1, -2.0])^2) / 2\n",
     "problem p = min x: real[3] of sum((x - [1.0, 0.1, -2.0])^2) / 2 + 0.5 * norm1(x)\n",
     "problem p = min x: real[3] in simplex of sum((x - [1.0, 0.1, -2.0])^2) / 2\n",

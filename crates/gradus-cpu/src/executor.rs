@@ -409,6 +409,10 @@ impl<'a, T: Real> Machine<'a, T> {
         self.sums[k].add(x, &self.kernels);
     }
 
+    pub fn sum_at(&mut self, k: usize) -> &mut Acc<T> {
+        &mut self.sums[k]
+    }
+
     pub fn sum(&self, k: usize) -> T {
         self.sums[k].result()
     }

@@ -9,6 +9,9 @@ use crate::vectors::{Compiled, Piece};
 use crate::worker::WIDEST;
 use gradus_plan::{BLOCK, Fused, Out, Pattern, Src};
 
+/// Blocks that vector code reduces at once: their results and a vector fit into the memory of a register.
+const RESULTS: usize = 30;
+
 /// An input of the instruction at hand, its address known.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<T> {
@@ -235,6 +238,12 @@ impl<T: Real> Machine<'_, T> {
     }
 
     unsafe fn fused_sums(&mut self, f: &Fused, from: usize, to: usize, sum: usize) {
+        if let Some(c) = self.native.vector(f)
+            && let Some(function) = c.sums
+        {
+            // SAFETY: see `fused`.
+            return unsafe { self.vector_sums(f, c, function, (from, to), Some(sum)) };
+        }
         let mut at = from;
         while at < to {
             let len = block_len(f, at, to);
@@ -296,6 +305,13 @@ impl<T: Real> Machine<'_, T> {
                     }
                 }
                 let mut at = 0;
+                if let Some(c) = self.native.vector(f)
+                    && let Some(function) = c.sums
+                {
+                    let (start, end) = (row * f.segment, (row + 1) * f.segment);
+                    self.vector_sums(f, c, function, (start, end), None);
+                    at = f.segment;
+                }
                 while at < f.segment {
                     let (start, len) = (row * f.segment + at, BLOCK.min(f.segment - at));
                     let stored = self.block(f, start, len);
@@ -404,21 +420,16 @@ impl<T: Real> Machine<'_, T> {
         }
     }
 
-    /// Runs the vector code on the elements `start..start + len`: whole vectors where they lie, and a copy of the elements
-    /// after them, filled up to a vector.
+    /// The addresses of the inputs and results from element `start` on, and those of copies for the elements after the first
+    /// `main`, which fill no vector.
     ///
-    /// SAFETY: as for `block`; `len` may exceed a block only where the code is `whole`.
-    unsafe fn vectors(&mut self, f: &Fused, c: &Compiled, start: usize, len: usize) {
+    /// SAFETY: as for `fused`. The table has room for twice so many addresses, `rest` for a vector of each input and result.
+    unsafe fn addresses(&mut self, f: &Fused, c: &Compiled, start: usize, main: usize, len: usize) {
         let (inputs, registers) = (f.inputs.len(), f.registers as usize);
-        let all = inputs + registers + f.outs.len();
-        let width = c.code.width() / size_of::<T>();
-        let main = len / width * width;
-        let left = len - main;
-        // SAFETY: the table has room for twice so many addresses, `rest` for a vector of each input and result; register
-        // memory reaches to the end of a block, which is a multiple of every vector.
+        // SAFETY: the caller's.
         unsafe {
             let (table, rest) = (self.table, self.rest);
-            let other = table.add(all);
+            let other = table.add(inputs + registers + f.outs.len());
             for k in 0..inputs {
                 let p = match self.sources[k] {
                     Source::Dense(p) => p.wrapping_add(start).cast_mut(),
@@ -436,16 +447,11 @@ impl<T: Real> Machine<'_, T> {
                     }
                 };
                 *table.add(k) = p.cast();
-                if left > 0 {
+                if main < len {
                     let copy = rest.add(k * WIDEST);
-                    std::ptr::copy_nonoverlapping(p.wrapping_add(main), copy, left);
+                    std::ptr::copy_nonoverlapping(p.wrapping_add(main), copy, len - main);
                     *other.add(k) = copy.cast();
                 }
-            }
-            for k in 0..registers {
-                let p = self.scratch.add(k * BLOCK);
-                *table.add(inputs + k) = p.cast();
-                *other.add(inputs + k) = p.wrapping_add(main).cast();
             }
             if c.stores {
                 for (k, o) in f.outs.iter().enumerate() {
@@ -455,13 +461,63 @@ impl<T: Real> Machine<'_, T> {
                     }
                 }
             }
+        }
+    }
+
+    /// The addresses of the block registers: `offset` elements into them for the elements that fill no vector.
+    ///
+    /// SAFETY: as for `addresses`.
+    unsafe fn register_addresses(&mut self, f: &Fused, offset: usize) {
+        let (inputs, registers) = (f.inputs.len(), f.registers as usize);
+        // SAFETY: the caller's.
+        unsafe {
+            let other = self.table.add(inputs + registers + f.outs.len());
+            for k in 0..registers {
+                let p = self.scratch.add(k * BLOCK);
+                *self.table.add(inputs + k) = p.cast();
+                *other.add(inputs + k) = p.wrapping_add(offset).cast();
+            }
+        }
+    }
+
+    /// Results of elements that filled no vector, from the copies to their places.
+    ///
+    /// SAFETY: as for `addresses`, which comes before.
+    unsafe fn store_rest(&self, f: &Fused, c: &Compiled, main: usize, len: usize) {
+        let (inputs, registers) = (f.inputs.len(), f.registers as usize);
+        if main == len || !c.stores {
+            return;
+        }
+        for (k, o) in f.outs.iter().enumerate() {
+            if let Out::Store { .. } = o {
+                // SAFETY: the caller's.
+                unsafe {
+                    let to = (*self.table.add(inputs + registers + k)).cast::<T>();
+                    std::ptr::copy_nonoverlapping(self.rest.add((inputs + k) * WIDEST), to.wrapping_add(main), len - main);
+                }
+            }
+        }
+    }
+
+    /// Runs the vector code on the elements `start..start + len`: whole vectors where they lie, and a copy of the elements
+    /// after them, filled up to a vector.
+    ///
+    /// SAFETY: as for `block`; `len` may exceed a block only where the code is `whole`.
+    unsafe fn vectors(&mut self, f: &Fused, c: &Compiled, start: usize, len: usize) {
+        let width = c.code.width() / size_of::<T>();
+        let main = len / width * width;
+        // SAFETY: register memory reaches to the end of a block, which is a multiple of every vector.
+        unsafe {
+            self.addresses(f, c, start, main, len);
+            self.register_addresses(f, if c.whole { 0 } else { main });
+            let other = self.table.add(f.inputs.len() + f.registers as usize + f.outs.len());
             for piece in &c.pieces {
                 match *piece {
                     Piece::Code(k) => {
                         if main > 0 {
-                            c.code.run(k, table, main * size_of::<T>());
+                            c.code.run(k, self.table, main * size_of::<T>());
                         }
-                        if left > 0 {
+                        if main < len {
                             c.code.run(k, other, c.code.width());
                         }
                     }
@@ -472,13 +528,52 @@ impl<T: Real> Machine<'_, T> {
                     }
                 }
             }
-            if left > 0 && c.stores {
-                for (k, o) in f.outs.iter().enumerate() {
-                    if let Out::Store { .. } = o {
-                        let to = (*table.add(inputs + registers + k)).cast::<T>();
-                        std::ptr::copy_nonoverlapping(rest.add((inputs + k) * WIDEST), to.wrapping_add(main), left);
-                    }
+            self.store_rest(f, c, main, len);
+        }
+    }
+
+    /// The same for code that reduces: many blocks at once, whose eight results side by side are joined afterwards, in the sums
+    /// of the sweep at hand from `sum` on or in those of this instruction.
+    ///
+    /// SAFETY: as for `fused_part`.
+    unsafe fn vector_sums(&mut self, f: &Fused, c: &Compiled, function: usize, (from, to): (usize, usize), sum: Option<usize>) {
+        let width = c.code.width() / size_of::<T>();
+        let mut at = from;
+        // SAFETY: the memory of a register holds the results of so many blocks, and a vector behind them.
+        unsafe {
+            while at < to {
+                let len = (RESULTS * BLOCK).min(to - at);
+                let main = len / width * width;
+                self.addresses(f, c, at, main, len);
+                self.register_addresses(f, RESULTS * 8);
+                let other = self.table.add(f.inputs.len() + f.registers as usize + f.outs.len());
+                if main > 0 {
+                    c.code.run(function, self.table, main * size_of::<T>());
                 }
+                if main < len
+                    && let Some(Piece::Code(k)) = c.pieces.first()
+                {
+                    c.code.run(*k, other, c.code.width());
+                    self.store_rest(f, c, main, len);
+                }
+                let blocks = len.div_ceil(BLOCK);
+                let mut k = 0;
+                for o in &f.outs {
+                    let Out::Reduce { op, src: Src::Reg(r), .. } = o else { continue };
+                    let lanes = self.scratch.add(k * BLOCK).cast::<[T; 8]>();
+                    let rest = std::slice::from_raw_parts(self.scratch.add(*r as usize * BLOCK + RESULTS * 8), len - main);
+                    let acc = match sum {
+                        Some(sum) => self.sum_at(sum + k),
+                        None => &mut self.accs[k],
+                    };
+                    for b in 0..blocks {
+                        // The last block may have nothing but elements that fill no vector.
+                        let done = if b * BLOCK < main { *lanes.add(b) } else { [reduce::identity(*op); 8] };
+                        acc.add_lanes(&done, if b + 1 == blocks { rest } else { &[] });
+                    }
+                    k += 1;
+                }
+                at += len;
             }
         }
     }

@@ -31,6 +31,11 @@ fn lanes<T: Real>(x: &[T], start: T, f: impl Fn(T, T) -> T) -> T {
     for (a, v) in acc.iter_mut().zip(chunks.remainder()) {
         *a = f(*a, *v);
     }
+    pairs(&acc, f)
+}
+
+#[inline(always)]
+fn pairs<T: Real>(acc: &[T; 8], f: impl Fn(T, T) -> T) -> T {
     f(f(f(acc[0], acc[4]), f(acc[2], acc[6])), f(f(acc[1], acc[5]), f(acc[3], acc[7])))
 }
 
@@ -99,10 +104,7 @@ impl<T: Real> Acc<T> {
 
     pub fn add(&mut self, x: &[T], k: &Kernels<T>) {
         match self.op {
-            ReduceOp::Sum => self.sums.add(k.reduce(self.op, x)),
-            ReduceOp::Prod => self.value *= k.reduce(self.op, x),
-            ReduceOp::Max => self.value = special::max(self.value, k.reduce(self.op, x)),
-            ReduceOp::Min => self.value = special::min(self.value, k.reduce(self.op, x)),
+            ReduceOp::Sum | ReduceOp::Prod | ReduceOp::Max | ReduceOp::Min => self.block(k.reduce(self.op, x)),
             ReduceOp::LogSumExp => {
                 let top = special::max(self.value, k.reduce(ReduceOp::Max, x));
                 // Infinite or NaN tops are the answer; subtracting them would make NaN.
@@ -115,6 +117,36 @@ impl<T: Real> Acc<T> {
                 self.value = top;
             }
         }
+    }
+
+    /// The value of a block; not for `LogSumExp`.
+    fn block(&mut self, x: T) {
+        match self.op {
+            ReduceOp::Sum => self.sums.add(x),
+            ReduceOp::Prod => self.value *= x,
+            ReduceOp::Max => self.value = special::max(self.value, x),
+            ReduceOp::Min => self.value = special::min(self.value, x),
+            ReduceOp::LogSumExp => {}
+        }
+    }
+
+    /// A block of which every eighth element has been reduced, but for the last ones; not for `LogSumExp`.
+    pub fn add_lanes(&mut self, lanes: &[T; 8], rest: &[T]) {
+        let mut acc = *lanes;
+        macro_rules! finish {
+            ($f:expr) => {{
+                for (k, v) in rest.iter().enumerate() {
+                    acc[k % 8] = $f(acc[k % 8], *v);
+                }
+                pairs(&acc, $f)
+            }};
+        }
+        self.block(match self.op {
+            ReduceOp::Sum => finish!(|a, b| a + b),
+            ReduceOp::Prod => finish!(|a, b| a * b),
+            ReduceOp::Max | ReduceOp::LogSumExp => finish!(special::max),
+            ReduceOp::Min => finish!(special::min),
+        });
     }
 
     pub fn result(&self) -> T {

@@ -4,10 +4,10 @@
 
 use crate::real::Real;
 use crate::transcendental::{double, single};
-use gradus_ir::{BinaryOp, Precision, UnaryOp};
-use gradus_native::vector::{Assembler, Level, Program, Value, Vectors};
+use gradus_ir::{BinaryOp, Precision, ReduceOp, UnaryOp};
+use gradus_native::vector::{Assembler, Join, Level, Program, Value, Vectors};
 use gradus_native::Float;
-use gradus_plan::{Fused, Lane, LaneOp, Out, Pattern, Src};
+use gradus_plan::{BLOCK, Fused, Lane, LaneOp, Out, Pattern, Src};
 
 /// Operations of one loop: the processor looks a few hundred ahead, and several elements should be among them, since those
 /// of one wait for each other.
@@ -30,6 +30,9 @@ pub(crate) struct Compiled {
     pub stores: bool,
     /// No block register is used: any number of elements can be done at once.
     pub whole: bool,
+    /// A function that also reduces, any number of blocks at once; the results of reduction `k` of a block go to the
+    /// memory of register `k`.
+    pub sums: Option<usize>,
 }
 
 /// About how many operations a lane becomes; nothing where it has no vector code.
@@ -223,7 +226,9 @@ pub(crate) fn compile<T: Real>(f: &Fused, level: Level) -> Option<Compiled> {
     let (inputs, registers) = (f.inputs.len(), f.registers as usize);
     let mut assembler = Assembler::new(level);
     let mut pieces = Vec::new();
-    let mut whole = stores && f.inputs.iter().all(|a| !matches!(a.pattern, Pattern::Strided(_)));
+    let mut sums = None;
+    let dense = f.inputs.iter().all(|a| !matches!(a.pattern, Pattern::Strided(_)));
+    let mut whole = stores && dense;
     for (n, &(from, to, code)) in stretches.iter().enumerate() {
         if !code {
             pieces.push(Piece::Lane(from));
@@ -257,8 +262,35 @@ pub(crate) fn compile<T: Real>(f: &Fused, level: Level) -> Option<Compiled> {
         }
         whole &= !outside;
         pieces.push(Piece::Code(assembler.function(&program, &results)?));
+        if stores && dense && stretches.len() == 1 && f.segment > BLOCK {
+            let folds = folds(f, |s| read::<T>(f, &program, &made, s, &mut outside), &program);
+            results.retain(|(t, _)| *t as usize >= inputs + registers);
+            sums = folds.and_then(|folds| assembler.reducing(&program, &results, &folds));
+        }
     }
-    Some(Compiled { code: assembler.finish()?, pieces, stores, whole })
+    Some(Compiled { code: assembler.finish()?, pieces, stores, whole, sums })
+}
+
+/// The reductions that the code can do itself, if these are all: where their results go, how, of what, from what on.
+fn folds<'a>(
+    f: &Fused,
+    mut read: impl FnMut(Src) -> Value<'a>,
+    program: &'a Program,
+) -> Option<Vec<(u16, Join, Value<'a>, Value<'a>)>> {
+    let mut out = Vec::new();
+    for o in &f.outs {
+        let Out::Reduce { op, src, .. } = o else { continue };
+        let (join, start) = match op {
+            ReduceOp::Sum => (Join::Add, 0.0),
+            ReduceOp::Prod => (Join::Mul, 1.0),
+            ReduceOp::Max => (Join::Max, f64::NEG_INFINITY),
+            ReduceOp::Min => (Join::Min, f64::INFINITY),
+            ReduceOp::LogSumExp => return None,
+        };
+        out.push((table(f, out.len() as u16), join, read(*src), program.number(start)));
+    }
+    // Each has the memory of a register.
+    (out.len() <= f.registers as usize).then_some(out)
 }
 
 #[cfg(test)]

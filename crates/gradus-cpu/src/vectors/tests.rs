@@ -126,9 +126,9 @@ fn both<T: Real>(f: &Fused, level: Level, data: &[Vec<T>]) -> Option<(Vec<Vec<T>
             Piece::Code(k) => {
                 let addresses = data.iter().map(|x| x.as_ptr().cast_mut());
                 let addresses = addresses.chain(registers.iter_mut().map(|r| r.as_mut_ptr()));
-                let table: Vec<*mut c_void> = addresses.chain(outs.iter_mut().map(|o| o.as_mut_ptr())).map(|p| p.cast()).collect();
+                let mut table: Vec<*mut c_void> = addresses.chain(outs.iter_mut().map(|o| o.as_mut_ptr())).map(|p| p.cast()).collect();
                 // SAFETY: every address is that of a block.
-                unsafe { compiled.code.run(k, table.as_ptr(), BLOCK * size_of::<T>()) };
+                unsafe { compiled.code.run(k, table.as_mut_ptr(), BLOCK * size_of::<T>()) };
             }
         }
     }
@@ -268,9 +268,9 @@ fn in_place() {
         let mut sum = vec![0.0; BLOCK];
         let (px, py, ps) = (x.as_mut_ptr().cast(), y.as_mut_ptr().cast(), sum.as_mut_ptr().cast());
         let none = std::ptr::null_mut();
-        let table: [*mut c_void; 8] = [px, py, none, none, none, px, py, ps];
+        let mut table: [*mut c_void; 8] = [px, py, none, none, none, px, py, ps];
         // SAFETY: every address that is used is that of a block.
-        unsafe { compiled.code.run(0, table.as_ptr(), BLOCK * 8) };
+        unsafe { compiled.code.run(0, table.as_mut_ptr(), BLOCK * 8) };
         for k in 0..BLOCK {
             let (a, b) = (before[k], other[k]);
             assert_eq!((x[k], y[k], sum[k]), ((a + b) * b - a, a, a + b));

@@ -39,6 +39,29 @@ impl Pool {
     }
 }
 
+/// Elements that a reduction treats side by side, and those of a block, whose results go to memory.
+pub(super) const SIDE_BY_SIDE: usize = 8;
+pub(super) const BLOCK: usize = 256;
+
+/// A reduction of a value: the address of the results, the operation, what it begins with.
+#[derive(Clone, Copy)]
+pub(super) struct Fold {
+    pub table: u16,
+    pub op: Join,
+    pub id: Id,
+    pub start: u64,
+}
+
+/// How a reduction joins two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    Add,
+    Mul,
+    /// The larger one, or a NaN.
+    Max,
+    Min,
+}
+
 /// Instructions in terms of values: a comparison and the choice that it is for are one.
 #[derive(Clone, Copy)]
 enum Step {
@@ -73,10 +96,10 @@ struct Emit<'a> {
 }
 
 /// The values that must be computed, in order, and how.
-fn steps(nodes: &[Node], stores: &[(u16, Id)]) -> Vec<Step> {
+fn steps(nodes: &[Node], results: &[Id]) -> Vec<Step> {
     let mut needed = vec![false; nodes.len()];
     let mut alone = vec![true; nodes.len()];
-    for (_, id) in stores {
+    for id in results {
         needed[*id as usize] = true;
         alone[*id as usize] = false;
     }
@@ -109,9 +132,9 @@ fn steps(nodes: &[Node], stores: &[(u16, Id)]) -> Vec<Step> {
     out
 }
 
-fn uses_of(nodes: &[Node], steps: &[Step], stores: &[(u16, Id)]) -> Vec<Vec<u32>> {
+fn uses_of(nodes: &[Node], steps: &[Step], results: &[Id]) -> Vec<Vec<u32>> {
     let mut uses = vec![Vec::new(); nodes.len()];
-    for (at, (_, id)) in stores.iter().enumerate().rev() {
+    for (at, id) in results.iter().enumerate().rev() {
         uses[*id as usize].push((steps.len() + at) as u32);
     }
     for (at, s) in steps.iter().enumerate().rev() {
@@ -133,10 +156,23 @@ fn uses_of(nodes: &[Node], steps: &[Step], stores: &[(u16, Id)]) -> Vec<Vec<u32>
 
 /// Appends a function `fn(table, bytes, constants)` that runs the program for `bytes` of each array and stores values at
 /// addresses of the table. `None` where there are not enough registers.
-pub(super) fn function(b: &mut Bytes, pool: &mut Pool, level: Level, p: &Program, stores: &[(u16, Id)]) -> Option<usize> {
+///
+/// With reductions the elements are done in blocks: eight results side by side of each block go to the address of the
+/// reduction, which is moved on in the table.
+pub(super) fn function(
+    b: &mut Bytes,
+    pool: &mut Pool,
+    level: Level,
+    p: &Program,
+    stores: &[(u16, Id)],
+    folds: &[Fold],
+) -> Option<usize> {
     let nodes = p.nodes.borrow().clone();
-    let steps = steps(&nodes, stores);
-    let uses = uses_of(&nodes, &steps, stores);
+    let results: Vec<Id> = folds.iter().map(|f| f.id).chain(stores.iter().map(|(_, id)| *id)).collect();
+    let steps = steps(&nodes, &results);
+    let uses = uses_of(&nodes, &steps, &results);
+    // Each reduction has a register, and another two while it joins.
+    let room = level.registers().checked_sub(folds.len()).filter(|n| *n >= 8)?;
     // Constants by how often they are used: what registers are left over keeps the first of them.
     let mut constants: Vec<(usize, Id)> = (0..nodes.len())
         .filter(|k| matches!(nodes[*k], Node::Const(_) | Node::Splat(_)) && !uses[*k].is_empty())
@@ -165,16 +201,16 @@ pub(super) fn function(b: &mut Bytes, pool: &mut Pool, level: Level, p: &Program
             slots: 0,
             free_slots: Vec::new(),
             storing: false,
-            most: level.registers(),
+            most: room - kept.len(),
             touched: 0,
             nodes: nodes.clone(),
             uses: uses.clone(),
         };
-        e.whole(&steps, stores, &kept);
+        e.whole(&steps, stores, folds, &kept);
         if e.slots as usize > MOST_SPILLED {
             return None;
         }
-        let left = level.registers() - e.touched.count_ones() as usize;
+        let left = room - e.touched.count_ones() as usize;
         if round == 0 && e.slots as usize == constants_on_stack(&nodes, &uses) && left > 1 && !constants.is_empty() {
             kept = constants.iter().take(left - 1).map(|(_, id)| *id).collect();
             continue;
@@ -191,7 +227,7 @@ fn constants_on_stack(nodes: &[Node], uses: &[Vec<u32>]) -> usize {
 
 impl Emit<'_> {
     /// The whole function: saves, addresses, the loop, its end.
-    fn whole(&mut self, steps: &[Step], stores: &[(u16, Id)], kept: &[Id]) {
+    fn whole(&mut self, steps: &[Step], stores: &[(u16, Id)], folds: &[Fold], kept: &[Id]) {
         let saved = [general::RBX, 12, 13, 14, 15];
         self.b.push(general::RBP);
         self.b.bytes(&[0x48, 0x89, 0xe5]); // mov rbp, rsp
@@ -202,7 +238,8 @@ impl Emit<'_> {
         self.b.bytes(&[0x48, 0x81, 0xec]); // sub rsp, …
         let frame = self.b.code.len();
         self.b.bytes(&[0; 4]);
-        let mut free = ADDRESSES.iter();
+        // With reductions the last one holds the end of the block.
+        let mut free = ADDRESSES[..ADDRESSES.len() - usize::from(!folds.is_empty())].iter();
         let used = |e: &Emit<'_>, id: usize| !e.uses[id].is_empty();
         let loads: Vec<u16> = (0..self.nodes.len())
             .filter_map(|k| match self.nodes[k] {
@@ -233,12 +270,25 @@ impl Emit<'_> {
             }
         }
         for (k, id) in kept.iter().enumerate() {
-            let r = (self.level.registers() - 1 - k) as u8;
+            let r = (self.most + k) as u8;
             self.constant_into(r, *id);
             self.kept.insert(*id, r);
         }
-        self.most = self.level.registers() - kept.len();
         self.b.bytes(&[0x31, 0xc0]); // xor eax, eax
+        let block = self.b.code.len();
+        if !folds.is_empty() {
+            let size = BLOCK * if self.double() { 8 } else { 4 };
+            self.b.bytes(&[0x4c, 0x8d, 0xb8]); // lea r15, [rax + size]
+            self.b.bytes(&(size as u32).to_le_bytes());
+            self.b.bytes(&[0x49, 0x39, 0xf7]); // cmp r15, rsi
+            self.b.bytes(&[0x4c, 0x0f, 0x47, 0xfe]); // cmova r15, rsi
+            for (k, f) in folds.iter().enumerate() {
+                match self.in_pool(f.start) {
+                    Rm::Broadcast(base, offset) => self.broadcast(self.running(k), Rm::At(base, offset)),
+                    rm => self.load(self.running(k), rm),
+                }
+            }
+        }
         while !self.b.code.len().is_multiple_of(32) {
             self.b.byte(0x90);
         }
@@ -249,6 +299,11 @@ impl Emit<'_> {
                 Step::Pick(id, test, o) => self.pick(at as u32, id, test, o),
                 Step::Node(id) => self.node(at as u32, id),
             }
+        }
+        for (k, f) in folds.iter().enumerate() {
+            self.busy = 0;
+            self.fold(k, f);
+            self.used((steps.len() + k) as u32, &[f.id]);
         }
         // What is only copied is read before anything is written.
         self.busy = 0;
@@ -264,14 +319,29 @@ impl Emit<'_> {
             let r = self.operand(*id);
             let to = self.element(*t);
             self.store(r, to);
-            self.used((steps.len() + k) as u32, &[*id]);
+            self.used((steps.len() + folds.len() + k) as u32, &[*id]);
         }
         let step = self.level.bytes() as u8;
         self.b.bytes(&[0x48, 0x83, 0xc0, step]); // add rax, step
-        self.b.bytes(&[0x48, 0x39, 0xf0]); // cmp rax, rsi
-        self.b.bytes(&[0x0f, 0x82]); // jb top
-        let back = (top as i64 - (self.b.code.len() as i64 + 4)) as i32;
-        self.b.bytes(&back.to_le_bytes());
+        if folds.is_empty() {
+            self.b.bytes(&[0x48, 0x39, 0xf0]); // cmp rax, rsi
+            self.jump_if_below(top);
+        } else {
+            self.b.bytes(&[0x4c, 0x39, 0xf8]); // cmp rax, r15
+            self.jump_if_below(top);
+            let bytes = (SIDE_BY_SIDE * if self.double() { 8 } else { 4 }) as u8;
+            for (k, f) in folds.iter().enumerate() {
+                self.b.load_address(SPARE_ADDRESS, TABLE, i32::from(f.table) * 8);
+                self.b.half = self.halves();
+                self.store(self.running(k), Rm::At(SPARE_ADDRESS, 0));
+                self.b.half = false;
+                self.b.bytes(&[0x48, 0x83, 0x87]); // add [rdi + …], bytes
+                self.b.bytes(&(u32::from(f.table) * 8).to_le_bytes());
+                self.b.byte(bytes);
+            }
+            self.b.bytes(&[0x48, 0x39, 0xf0]); // cmp rax, rsi
+            self.jump_if_below(block);
+        }
         let size = (self.slots as usize * self.level.bytes()).next_multiple_of(64) as u32;
         self.b.code[frame..frame + 4].copy_from_slice(&size.to_le_bytes());
         self.b.bytes(&[0x48, 0x8d, 0x65, 0xd8]); // lea rsp, [rbp - 40]
@@ -280,6 +350,55 @@ impl Emit<'_> {
         }
         self.b.pop(general::RBP);
         self.b.bytes(&[0xc5, 0xf8, 0x77, 0xc3]); // vzeroupper; ret
+    }
+
+    fn jump_if_below(&mut self, to: usize) {
+        self.b.bytes(&[0x0f, 0x82]);
+        let back = (to as i64 - (self.b.code.len() as i64 + 4)) as i32;
+        self.b.bytes(&back.to_le_bytes());
+    }
+
+    /// The register of a reduction.
+    fn running(&self, k: usize) -> u8 {
+        (self.level.registers() - 1 - k) as u8
+    }
+
+    /// Has a vector twice as many elements as a reduction treats side by side?
+    fn halves(&self) -> bool {
+        self.level == Level::Avx512 && !self.double()
+    }
+
+    fn fold(&mut self, k: usize, f: &Fold) {
+        let x = self.operand(f.id);
+        let acc = self.running(k);
+        if !self.halves() {
+            return self.join(acc, f.op, x);
+        }
+        let upper = self.allocate();
+        self.put(op(1, 3, 0x1b, false, false), x, 0, Rm::Vector(upper), 0); // vextractf32x8
+        self.b.byte(1);
+        self.b.half = true;
+        self.join(acc, f.op, x);
+        self.join(acc, f.op, upper);
+        self.b.half = false;
+    }
+
+    /// `acc = join(acc, x)`
+    fn join(&mut self, acc: u8, j: Join, x: u8) {
+        let code = match j {
+            Join::Add => 0x58,
+            Join::Mul => 0x59,
+            Join::Min => 0x5d,
+            Join::Max => 0x5f,
+        };
+        if matches!(j, Join::Add | Join::Mul) {
+            return self.put(self.plain(code), acc, acc, Rm::Vector(x), 0);
+        }
+        let chosen = self.allocate();
+        self.put(self.plain(code), chosen, acc, Rm::Vector(x), 0);
+        let mask = if self.level == Level::Avx2 { self.allocate() } else { MASK };
+        self.compare(mask, Test::Unordered, acc, Rm::Vector(acc));
+        self.blend(acc, chosen, Rm::Vector(acc), mask);
     }
 
     /// The operation of both precisions whose only differences are the usual ones.

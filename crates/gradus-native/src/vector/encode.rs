@@ -63,6 +63,8 @@ pub(super) struct Op {
 #[derive(Default)]
 pub(super) struct Bytes {
     pub code: Vec<u8>,
+    /// Instructions of the EVEX form are for the lower half of the registers.
+    pub half: bool,
 }
 
 impl Bytes {
@@ -116,7 +118,7 @@ impl Bytes {
                 self.byte(0x62);
                 self.byte((!reg >> 3 & 1) << 7 | (x ^ 1) << 6 | (b ^ 1) << 5 | (!reg >> 4 & 1) << 4 | op.map);
                 self.byte(u8::from(op.wide) << 7 | (!second & 15) << 3 | 1 << 2 | op.prefix);
-                self.byte(2 << 5 | u8::from(one) << 4 | (!second >> 4 & 1) << 3 | mask);
+                self.byte(if self.half { 1 } else { 2 } << 5 | u8::from(one) << 4 | (!second >> 4 & 1) << 3 | mask);
             }
         }
         self.byte(op.code);

@@ -8,13 +8,15 @@ mod encode;
 mod memory;
 mod value;
 
+use crate::host::Float;
 use memory::Code;
 use std::ffi::c_void;
 
+pub use assign::Join;
 pub use encode::Level;
 pub use value::{Bits, Mask, Operand, Program, Value};
 
-type Function = unsafe extern "sysv64" fn(*const *mut c_void, usize, *const u64);
+type Function = unsafe extern "sysv64" fn(*mut *mut c_void, usize, *const u64);
 
 impl Level {
     /// The widest vectors of this machine; `None` where no code can be made for it.
@@ -49,7 +51,33 @@ impl Assembler {
     /// loads of the same elements. `None` where the program has too many values at once.
     pub fn function(&mut self, p: &Program, stores: &[(u16, Value<'_>)]) -> Option<usize> {
         let stores: Vec<_> = stores.iter().map(|(t, v)| (*t, v.id)).collect();
-        let at = assign::function(&mut self.bytes, &mut self.pool, self.level, p, &stores)?;
+        let at = assign::function(&mut self.bytes, &mut self.pool, self.level, p, &stores, &[])?;
+        self.functions.push(at);
+        Some(self.functions.len() - 1)
+    }
+
+    /// The same with reductions of values in blocks of 256 elements: of each block eight results side by side, of every eighth
+    /// element, go to an address of the table, one block's behind the other's; the table is left changed. Each begins with
+    /// a number. `None` also where vectors have fewer than eight elements.
+    pub fn reducing(
+        &mut self,
+        p: &Program,
+        stores: &[(u16, Value<'_>)],
+        folds: &[(u16, Join, Value<'_>, Value<'_>)],
+    ) -> Option<usize> {
+        let size = match p.float {
+            Float::F32 => 4,
+            Float::F64 => 8,
+        };
+        if self.level.bytes() / size < assign::SIDE_BY_SIDE {
+            return None;
+        }
+        let stores: Vec<_> = stores.iter().map(|(t, v)| (*t, v.id)).collect();
+        let fold = |(table, op, value, start): &(u16, Join, Value<'_>, Value<'_>)| {
+            Some(assign::Fold { table: *table, op: *op, id: value.id, start: start.bits()? })
+        };
+        let folds = folds.iter().map(fold).collect::<Option<Vec<_>>>()?;
+        let at = assign::function(&mut self.bytes, &mut self.pool, self.level, p, &stores, &folds)?;
         self.functions.push(at);
         Some(self.functions.len() - 1)
     }
@@ -92,7 +120,7 @@ impl Vectors {
     /// `bytes` is a multiple of the width and not zero. The addresses of the table that the function uses are those of so
     /// many bytes, or of single numbers where it takes these. An array that is stored to may be one that is loaded from;
     /// otherwise it overlaps none.
-    pub unsafe fn run(&self, function: usize, table: *const *mut c_void, bytes: usize) {
+    pub unsafe fn run(&self, function: usize, table: *mut *mut c_void, bytes: usize) {
         let Some(at) = self.functions.get(function) else { return };
         // SAFETY: the code was made with this signature; the rest is the caller's.
         unsafe {

@@ -212,14 +212,18 @@ impl<'a> Value<'a> {
 
     fn two(self, op: Two, other: Value<'a>) -> Value<'a> {
         // Nothing less nothing: the only operation that never changes a bit.
-        if op == Two::Sub && other.is(0) {
+        if op == Two::Sub && other.bits() == Some(0) {
             return self;
         }
         self.make(Node::Two(op, self.id, other.id))
     }
 
-    fn is(self, bits: u64) -> bool {
-        self.program.nodes.borrow()[self.id as usize] == Node::Const(bits)
+    /// The bits of a constant, at single precision twice.
+    pub(super) fn bits(self) -> Option<u64> {
+        match self.program.nodes.borrow()[self.id as usize] {
+            Node::Const(bits) => Some(bits),
+            _ => None,
+        }
     }
 
     fn one(self, op: One) -> Value<'a> {

@@ -34,6 +34,11 @@ fn if_else<T>(c: bool, x: T, y: T) -> T {
 trait Number<S>: Sized {
     /// The same for all elements.
     fn number(self, c: S) -> Self;
+    /// Times `2^k`, rounded once, where there is an instruction for it.
+    #[inline(always)]
+    fn scaled(self, _k: Self) -> Option<Self> {
+        None
+    }
 }
 
 /// A choice by a comparison, as a mask of vector code has it.
@@ -89,6 +94,9 @@ impl<'a, S: Operand<'a>> Number<S> for Value<'a> {
     fn number(self, c: S) -> Value<'a> {
         Value::number(self, c)
     }
+    fn scaled(self, k: Value<'a>) -> Option<Value<'a>> {
+        Value::scaled(self, k)
+    }
 }
 
 /// The even and the odd part of a polynomial with these coefficients, by powers of the square `w`: two short chains instead
@@ -120,10 +128,23 @@ macro_rules! functions {
             <$n>::from_bits((h.to_bits() << MANTISSA).wrapping_add(BIAS << MANTISSA))
         }
 
-        /// `(k, h, t)` with `exp(x + more) = 2^k (1 + h + t)`, `|h| <= log(2) / 2` and `t` small against `h`.
+        /// `y 2^k` for a `y` near one, rounded once.
+        #[inline(always)]
+        fn scale$(<$l>)?(y: $n, k: $n) -> $n {
+            if let Some(v) = y.scaled(k) {
+                return v;
+            }
+            // The scale in two halves: each is a normal number where the product is not. The last product rounds once.
+            let half = k * 0.5 + SHIFT;
+            let other = (k - (half - SHIFT)) + SHIFT;
+            (y * power_of_two(half)) * power_of_two(other)
+        }
+
+        /// `(k, h, t)` with `exp(x + more) = 2^(k - SHIFT) (1 + h + t)`, `|h| <= log(2) / 2` and `t` small against `h`.
         #[inline(always)]
         fn reduce$(<$l>)?(x: $n, more: $n) -> ($n, $n, $n) {
-            let k = (x * INV_LN2 + SHIFT) - SHIFT;
+            let shifted = x * INV_LN2 + SHIFT;
+            let k = shifted - SHIFT;
             let high = x - k * LN2_HI;
             let low = k * LN2_LO - more;
             let r = high - low;
@@ -131,7 +152,7 @@ macro_rules! functions {
             let z = r * r;
             let (even, odd) = polynomial(z, &EXP);
             // exp(r + rest) - 1 = r + rest (1 + r) + r^2 q(r), up to terms far below the last bit.
-            (k, r, z * (even + r * odd) + (rest + rest * r))
+            (shifted, r, z * (even + r * odd) + (rest + rest * r))
         }
 
         #[inline(always)]
@@ -146,10 +167,7 @@ macro_rules! functions {
             let c = x.above(TOP).select(TOP, x);
             let c = c.below(BOTTOM).select(BOTTOM, c);
             let (k, h, t) = reduce(c, low);
-            // The scale in two halves: each is a normal number where the product is not. The last product rounds once.
-            let half = k * 0.5 + SHIFT;
-            let other = (k - (half - SHIFT)) + SHIFT;
-            ((1.0 + (h + t)) * power_of_two(half)) * power_of_two(other)
+            scale(1.0 + (h + t), k - SHIFT)
         }
 
         /// Half of `exp(x) - 1` as a sum of two numbers, the second small; without the sign of zero. `x` in `FLAT..=TOP`.
@@ -157,12 +175,11 @@ macro_rules! functions {
         fn half_expm1$(<$l>)?(x: $n) -> ($n, $n) {
             let (k, h, t) = reduce(x, x.number(0.0));
             // Half the scale, since 2^1024 is no number.
-            let s = power_of_two((k - 1.0) + SHIFT);
+            let s = power_of_two(k - 1.0);
             let (a, b) = (s - 0.5, s * h);
-            // a + b with its rounding error.
+            // a + b with its rounding error: a is nothing or larger than b.
             let sum = a + b;
-            let v = sum - a;
-            let e = (a - (sum - v)) + (b - v);
+            let e = b - (sum - a);
             (sum, e + s * t)
         }
 
@@ -179,7 +196,8 @@ macro_rules! functions {
         pub fn tanh$(<$l>)?(x: $n) -> $n {
             let a = x.abs();
             // e / (e + 1) with e = (exp(2a) - 1) / 2; from half of `FLAT` on the result is 1.
-            let (high, low) = half_expm1(a.above(-FLAT).select(-FLAT, a + a));
+            let b = a + a;
+            let (high, low) = half_expm1(b.above(-FLAT).select(-FLAT, b));
             let e = high + low;
             let e_rest = low - (e - high);
             let d = e + 1.0;
@@ -269,7 +287,7 @@ macro_rules! for_reductions {
         pub fn exp_of_difference(x: $t) -> $t {
             let c = x.below(LEAST).select(LEAST, x);
             let (k, h, t) = reduce(c, x.number(0.0));
-            let y = (1.0 + (h + t)) * power_of_two(k + SHIFT);
+            let y = (1.0 + (h + t)) * power_of_two(k);
             x.below(LEAST).select(0.0, y)
         }
     };

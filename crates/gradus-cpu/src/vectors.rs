@@ -172,10 +172,11 @@ fn stretches(f: &Fused) -> Vec<(usize, usize, bool)> {
     out
 }
 
-/// Is what lane `k` puts into register `r` read after lane `end`?
-fn lives(f: &Fused, r: u16, end: usize, results: bool) -> bool {
+/// Is what is in register `r` after the lanes before `end` read afterwards: by a lane (of those the code reads `at_hand`
+/// elsewhere), by a reduction or, where they are not stored yet, by `results`?
+fn lives(f: &Fused, r: u16, end: usize, at_hand: bool, results: bool) -> bool {
     for l in &f.program[end..] {
-        if [l.a, l.b, l.c, l.d].contains(&Src::Reg(r)) {
+        if [l.a, l.b, l.c, l.d].contains(&Src::Reg(r)) && !(at_hand && cost(l).is_some()) {
             return true;
         }
         if l.dst == r {
@@ -193,15 +194,33 @@ fn table(f: &Fused, r: u16) -> u16 {
     f.inputs.len() as u16 + r
 }
 
-/// An operand of a stretch that has made these registers; `outside` where it comes from an earlier one.
-fn read<'a, T: Real>(f: &Fused, program: &'a Program, made: &[Option<Value<'a>>], s: Src, outside: &mut bool) -> Value<'a> {
+/// The result that has what code put into register `r` before lane `end`, and whose memory no input shares: it is stored at
+/// once and read there.
+fn result(f: &Fused, r: u16, end: usize) -> Option<u16> {
+    let makes = |l: &&Lane| l.dst == r;
+    if f.program[end..].iter().any(|l| makes(&l)) || f.program[..end].iter().rfind(makes).is_none_or(|l| cost(l).is_none()) {
+        return None;
+    }
+    let is = |o: &Out| matches!(o, Out::Store { src: Src::Reg(s), direct: true, .. } if *s == r);
+    f.outs.iter().position(is).map(|k| k as u16 + f.inputs.len() as u16 + f.registers)
+}
+
+/// An operand of a stretch from lane `from` on that has made these registers; `outside` where it comes from an earlier one.
+fn read<'a, T: Real>(
+    f: &Fused,
+    program: &'a Program,
+    made: &[Option<Value<'a>>],
+    s: Src,
+    (from, stores): (usize, bool),
+    outside: &mut bool,
+) -> Value<'a> {
     match s {
         Src::Imm(v) => program.number(T::constant(v).wide()),
         Src::In(k) if f.inputs[k as usize].pattern == Pattern::Splat => program.splat(k),
         Src::In(k) => program.load(k),
         Src::Reg(r) => made[r as usize].unwrap_or_else(|| {
             *outside = true;
-            program.load(table(f, r))
+            program.load(result(f, r, from).filter(|_| stores).unwrap_or(table(f, r)))
         }),
     }
 }
@@ -236,34 +255,40 @@ pub(crate) fn compile<T: Real>(f: &Fused, level: Level) -> Option<Compiled> {
             continue;
         }
         let last = n + 1 == stretches.len();
-        let program = Program::new(float);
+        let program = Program::new(float, level);
         let mut made: Vec<Option<Value<'_>>> = vec![None; registers];
         let mut outside = false;
         for l in &f.program[from..to] {
-            let args = [l.a, l.b, l.c, l.d].map(|s| read::<T>(f, &program, &made, s, &mut outside));
+            let args = [l.a, l.b, l.c, l.d].map(|s| read::<T>(f, &program, &made, s, (from, stores), &mut outside));
             let v = lane(l, T::PRECISION, args)?;
             made[l.dst as usize] = Some(v);
         }
         let mut results = Vec::new();
-        if last && stores {
-            for (k, o) in f.outs.iter().enumerate() {
-                if let Out::Store { src, .. } = o {
-                    results.push(((inputs + registers + k) as u16, read::<T>(f, &program, &made, *src, &mut outside)));
+        for (k, o) in f.outs.iter().enumerate() {
+            let Out::Store { src, direct, .. } = o else { continue };
+            let at = (inputs + registers + k) as u16;
+            match *src {
+                Src::Reg(r) if *direct && stores && made[r as usize].is_none() && result(f, r, from) == Some(at) => {}
+                Src::Reg(r) if stores && made[r as usize].is_some() && result(f, r, to) == Some(at) => {
+                    results.push((at, read::<T>(f, &program, &made, *src, (from, stores), &mut outside)));
                 }
+                _ if last && stores => results.push((at, read::<T>(f, &program, &made, *src, (from, stores), &mut outside))),
+                _ => {}
             }
         }
         for r in 0..f.registers {
-            if let Some(v) = made[r as usize]
-                && lives(f, r, to, !(last && stores))
-            {
-                outside = true;
-                results.push((table(f, r), v));
+            if let Some(v) = made[r as usize] {
+                let stored = stores && result(f, r, to).is_some();
+                if lives(f, r, to, stored, !stored && !(last && stores)) {
+                    outside = true;
+                    results.push((table(f, r), v));
+                }
             }
         }
         whole &= !outside;
         pieces.push(Piece::Code(assembler.function(&program, &results)?));
         if stores && dense && stretches.len() == 1 && f.segment > BLOCK {
-            let folds = folds(f, |s| read::<T>(f, &program, &made, s, &mut outside), &program);
+            let folds = folds(f, |s| read::<T>(f, &program, &made, s, (from, stores), &mut outside), &program);
             results.retain(|(t, _)| *t as usize >= inputs + registers);
             sums = folds.and_then(|folds| assembler.reducing(&program, &results, &folds));
         }

@@ -81,7 +81,8 @@ fn program(lanes: Vec<Lane>, inputs: &[Pattern], registers: u16, outs: &[Src]) -
         registers,
         outs: outs
             .iter()
-            .map(|s| Out::Store { src: *s, access: Access { place: place(), pattern: Pattern::Dense }, direct: true })
+            .enumerate()
+            .map(|(k, s)| Out::Store { src: *s, access: Access { place: place(), pattern: Pattern::Dense }, direct: k % 3 != 2 })
             .collect(),
         segment: 0,
         rows: 0,

@@ -662,6 +662,7 @@ impl Emit<'_> {
                     Two::Xor => self.plain(0x57),
                     Two::AddBits if self.double() => op(1, 1, 0xd4, true, false),
                     Two::AddBits => op(1, 1, 0xfe, false, false),
+                    Two::Scale => op(1, 2, 0x2c, self.double(), false),
                 };
                 self.put(o, to, x, y, 0);
                 self.bind(to, id);

@@ -1,5 +1,6 @@
 //! Straight-line programs over the elements at hand, written as arithmetic on values.
 
+use super::encode::Level;
 use crate::host::Float;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub(super) enum Two {
     Xor,
     /// Of whole numbers as wide as an element.
     AddBits,
+    /// The first times two to the power of the second, a whole number, rounded once; AVX-512 only.
+    Scale,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,13 +82,14 @@ impl Node {
 /// A program under construction. The same operation on the same operands is done once.
 pub struct Program {
     pub(super) float: Float,
+    level: Level,
     pub(super) nodes: RefCell<Vec<Node>>,
     seen: RefCell<HashMap<Node, Id>>,
 }
 
 impl Program {
-    pub fn new(float: Float) -> Program {
-        Program { float, nodes: RefCell::new(Vec::new()), seen: RefCell::new(HashMap::new()) }
+    pub fn new(float: Float, level: Level) -> Program {
+        Program { float, level, nodes: RefCell::new(Vec::new()), seen: RefCell::new(HashMap::new()) }
     }
 
     /// Operations so far.
@@ -266,6 +270,11 @@ impl<'a> Value<'a> {
 
     pub fn copysign(self, sign: Value<'a>) -> Value<'a> {
         self.abs().two(Two::Or, sign.two(Two::And, self.program.sign()))
+    }
+
+    /// `self * 2^k` for a whole number `k`, rounded once, where there is an instruction for it.
+    pub fn scaled(self, k: Value<'a>) -> Option<Value<'a>> {
+        (self.program.level == Level::Avx512).then(|| self.two(Two::Scale, k))
     }
 
     /// `self * b + c`, rounded once.

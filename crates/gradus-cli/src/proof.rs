@@ -20,7 +20,11 @@ pub fn check(args: CheckProofArgs, err: Style) -> u8 {
                 let title = v.title.lines().next().unwrap_or_default();
                 output::say(format_args!("{title}: {} steps, {} hoisted; {}", v.steps, v.hoisted, if laws.is_empty() { "no law was needed".into() } else { laws.join(", ") }));
             }
-            output::say(format_args!("{}: the proof holds", args.file.display()));
+            let mut given: Vec<String> = all.iter().flat_map(|v| &v.given).map(|(law, n)| format!("{law} (tested on {n} instances)")).collect();
+            given.sort();
+            given.dedup();
+            let resting = if given.is_empty() { String::new() } else { format!(", resting on {}", given.join(", ")) };
+            output::say(format_args!("{}: the proof holds{resting}", args.file.display()));
             0
         }
         Err(d) => {

@@ -31,8 +31,33 @@ pub trait Engine {
     /// The graph with a few exactly equal, numerically safer forms (log-sum-exp, softplus, …), for differentiation.
     fn stabilise(&mut self, graph: &Graph) -> Graph;
 
+    /// A law of the script: applied from now on, where it was tested.
+    fn learn(&mut self, law: StatedLaw) -> Result<(), Unfit>;
+
     /// Runs again, unrewritten, and reports the first operation that made a NaN (or else an infinity) of finite operands.
     fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite>;
+}
+
+/// A law that says `is rewrite`, traced.
+#[derive(Clone, Debug)]
+pub struct StatedLaw {
+    pub name: Arc<str>,
+    /// Names of the graph's parameters.
+    pub variables: Vec<Arc<str>>,
+    /// Outputs: left side, right side, conditions. Lengths may be names.
+    pub graph: Graph,
+    /// The same floats on both sides.
+    pub exact: bool,
+    /// On how many random instances it held; not applied before it was tested.
+    pub tested: Option<usize>,
+}
+
+/// Why a law is no rewrite rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    Form(String),
+    /// The right side holds an instance of the left one.
+    Loops,
 }
 
 /// Why a run did not give its outputs.

@@ -91,6 +91,8 @@ pub struct Interp<'h> {
     pub(crate) memo: Memo,
     /// Results of the tests so far.
     pub(crate) tests: Vec<bool>,
+    /// For each tested law the number of instances, and how far apart its sides were.
+    pub(crate) laws: HashMap<Span, (u64, Option<f64>)>,
 }
 
 impl<'h> Interp<'h> {
@@ -122,6 +124,7 @@ impl<'h> Interp<'h> {
             checked: HashSet::new(),
             memo: Memo::default(),
             tests: Vec::new(),
+            laws: HashMap::new(),
         }
     }
 

@@ -28,7 +28,7 @@ mod tree;
 mod types;
 mod value;
 
-pub use host::{Engine, Event, Fault, Host, Library, NonFinite, Output};
+pub use host::{Engine, Event, Fault, Host, Library, NonFinite, Output, StatedLaw, Unfit};
 pub use interp::{Mode, Options};
 pub use memo::Memo;
 pub use run::{check_script, known_names, run_script};

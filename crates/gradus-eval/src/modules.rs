@@ -161,6 +161,11 @@ impl Interp<'_> {
             return Err(d.into());
         }
         self.declare_items(index, &library.tree);
+        for item in &library.tree.items {
+            if let ItemKind::Law(l) = &item.kind {
+                self.state_law(index, l)?;
+            }
+        }
         Ok(index)
     }
 

@@ -31,6 +31,7 @@ impl Interp<'_> {
                 ItemKind::Use(u) => self.use_module(module, u, item.span),
                 ItemKind::Data(d) => self.data(module, d),
                 ItemKind::Stmt(s) => self.top_stmt(module, s),
+                ItemKind::Law(l) => self.state_law(module, l),
                 _ => Ok(()),
             };
             self.settle(result)?;

@@ -333,6 +333,23 @@ impl Op {
         }
     }
 
+    /// The op with other lengths in place of named ones; regions stay as they are.
+    pub fn with_dims(&self, f: &dyn Fn(&str) -> Option<Dim>) -> Op {
+        let d = |d: &Dim| d.substitute(f);
+        match self {
+            Op::DimValue(n) => Op::DimValue(d(n)),
+            Op::Iota(n) => Op::Iota(d(n)),
+            Op::Permutation(n) => Op::Permutation(d(n)),
+            Op::Broadcast(s) => Op::Broadcast(s.substitute(f)),
+            Op::Reshape(s) => Op::Reshape(s.substitute(f)),
+            Op::Uniform(s) => Op::Uniform(s.substitute(f)),
+            Op::Normal(s) => Op::Normal(s.substitute(f)),
+            Op::Slice { axis, start, len } => Op::Slice { axis: *axis, start: d(start), len: d(len) },
+            Op::Pad { axis, before, after } => Op::Pad { axis: *axis, before: d(before), after: d(after) },
+            other => other.clone(),
+        }
+    }
+
     /// Regions, in the order cond, body / then, other / residual, forward, adjoint.
     pub fn regions(&self) -> Vec<&Arc<Graph>> {
         match self {

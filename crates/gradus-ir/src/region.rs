@@ -1,9 +1,11 @@
 //! Moving nodes between graphs: inlining a region, copying what some outputs need.
 
 use crate::build::Build;
+use crate::dim::Dim;
 use crate::error::{IrError, IrResult};
 use crate::graph::{Graph, NodeId, Origin};
 use crate::op::{Op, UnaryOp};
+use crate::ty::Ty;
 use std::sync::Arc;
 use smallvec::SmallVec;
 
@@ -83,6 +85,27 @@ impl Graph {
         let mut g = Graph::new();
         let args: Vec<NodeId> = self.params().iter().map(|p| g.param(self.ty(*p).clone(), self.node(*p).origin)).collect();
         g.outputs = g.inline(self, &args)?;
+        Ok(g)
+    }
+
+    /// The graph with other lengths in place of its named ones.
+    ///
+    /// # Errors
+    /// The lengths do not fit its operations.
+    pub fn with_dims(&self, f: &dyn Fn(&str) -> Option<Dim>) -> IrResult<Graph> {
+        let mut g = Graph::new();
+        let mut map: Vec<Option<NodeId>> = vec![None; self.len()];
+        for p in self.params() {
+            let ty = self.ty(*p);
+            map[p.index()] = Some(g.param(Ty::new(ty.dtype, ty.shape.substitute(f)), self.node(*p).origin));
+        }
+        for (id, node) in self.nodes() {
+            if map[id.index()].is_none() {
+                let kids: Vec<NodeId> = node.inputs.iter().filter_map(|i| map[i.index()]).collect();
+                map[id.index()] = Some(g.add_plain(node.op.with_dims(f), &kids, node.origin)?);
+            }
+        }
+        g.outputs = self.outputs.iter().filter_map(|o| map[o.index()]).collect();
         Ok(g)
     }
 

@@ -64,6 +64,11 @@ impl Shape {
         (0..rank).contains(&a).then_some(a as usize)
     }
 
+    /// With other lengths in place of named ones.
+    pub fn substitute(&self, f: &dyn Fn(&str) -> Option<Dim>) -> Shape {
+        Shape(self.0.iter().map(|d| d.substitute(f)).collect())
+    }
+
     pub fn without(&self, axis: usize) -> Shape {
         Shape(self.0.iter().enumerate().filter(|(k, _)| *k != axis).map(|(_, d)| d.clone()).collect())
     }

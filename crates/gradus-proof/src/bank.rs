@@ -138,6 +138,7 @@ impl Bank {
         let id = self.terms.len() as Id;
         let constant = match (&head, kids.as_slice()) {
             (Head::Op(Op::Const(v, _)), _) => Some(v.get()),
+            (Head::Op(Op::DimValue(n)), _) => n.known().map(|n| n as f64),
             (Head::Op(Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_)), [k]) => self.constant(*k),
             _ => None,
         }

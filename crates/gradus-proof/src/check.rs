@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::import::{Importer, LoopMap, Opened, obligations, settle};
 use crate::laws::{Case, law};
 use crate::pattern::Names;
+use crate::stated::Stated;
 use crate::{Proof, Refused, Step, Summary};
 use gradus_ir::{Graph, Op};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,6 +21,8 @@ pub struct Checked {
     new: Vec<Opened>,
     maps: HashMap<String, LoopMap>,
     outputs: Vec<(Id, Id)>,
+    /// The laws of the script.
+    pub given: Vec<Stated>,
     /// How many terms the two graphs have.
     pub graphs: usize,
     /// How many the graph before has.
@@ -102,8 +105,10 @@ pub fn open(p: &Proof) -> Result<Checked, Refused> {
         given.push(id);
     }
     let numbered = Importer::terms(&regions).graph(&mut bank, &terms, &given).map_err(|e| whole(format!("the terms: {e}")))?;
+    let given = p.given.iter().map(Stated::read).collect::<Result<Vec<_>, String>>().map_err(whole)?;
     Ok(Checked {
         bank,
+        given,
         facts: Facts::default(),
         old: old.loops,
         new: new.loops,
@@ -119,7 +124,11 @@ impl Checked {
     /// Checks a step and takes over its equality.
     pub fn step(&mut self, k: usize, s: &Step) -> Result<(), Refused> {
         let at = |e: String| Refused { step: Some(k), law: s.law.clone(), what: e };
-        let law = law(&s.law).ok_or_else(|| at(format!("there is no law `{}`", s.law)))?;
+        let given = self.given.iter().position(|g| g.name == s.law);
+        let law = law(&s.law);
+        if law.is_none() && given.is_none() {
+            return Err(at(format!("there is no law `{}`", s.law)));
+        }
         let (lhs, rhs) = (named(&self.numbered, &self.bank, &s.left).map_err(at)?, named(&self.numbered, &self.bank, &s.right).map_err(at)?);
         let mut names = Names { axes: s.axes.clone(), ..Names::default() };
         let mut cut = HashSet::new();
@@ -133,7 +142,11 @@ impl Checked {
             return Err(at("the substitution is not where both sides end".into()));
         }
         let mut case = Case { bank: &mut self.bank, facts: &self.facts, lhs, rhs, cut: &cut, names: &names, licence: Vec::new() };
-        law.holds(&mut case).map_err(at)?;
+        match (law, given) {
+            (Some(law), _) => law.holds(&mut case).map_err(at)?,
+            (None, Some(g)) => self.given[g].holds(&mut case).map_err(at)?,
+            (None, None) => {}
+        }
         if case.licence != s.facts {
             return Err(at(format!("the law rests on [{}], not on [{}]", case.licence.join("; "), s.facts.join("; "))));
         }
@@ -220,7 +233,8 @@ pub fn check(p: &Proof) -> Result<Summary, Refused> {
     for h in &p.hoisted {
         c.invariant(h).map_err(Refused::whole)?;
     }
-    let mut summary = Summary { steps: p.steps.len(), hoisted: p.hoisted.len(), laws };
+    let rests = p.given.iter().filter(|g| laws.contains_key(&g.law)).map(|g| (g.law.clone(), g.tested)).collect();
+    let mut summary = Summary { steps: p.steps.len(), hoisted: p.hoisted.len(), laws, given: rests };
     if p.then.len() > 1 || p.then.iter().any(|n| n.before != p.after) {
         return Err(Refused::whole("the proofs do not follow each other".into()));
     }
@@ -228,6 +242,10 @@ pub fn check(p: &Proof) -> Result<Summary, Refused> {
         let inner = check(b)?;
         summary.steps += inner.steps;
         summary.hoisted += inner.hoisted;
+        for (n, k) in inner.given {
+            let tested = summary.given.entry(n).or_insert(k);
+            *tested = k.min(*tested);
+        }
         for (n, k) in inner.laws {
             *summary.laws.entry(n).or_default() += k;
         }

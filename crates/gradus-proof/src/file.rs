@@ -1,7 +1,7 @@
 //! The file form of proofs: JSON, with graphs and terms in the text form of the graph language.
 
 use crate::import::LoopMap;
-use crate::{Proof, Step};
+use crate::{Given, Proof, Step};
 use serde_json::{Map, Value, json};
 
 /// What the file says it is.
@@ -67,6 +67,10 @@ fn proof_json(p: &Proof) -> Map<String, Value> {
     let loops: Vec<Value> =
         p.loops.iter().map(|l| json!({ "loop": l.label, "carries": l.carries, "collected": l.collected })).collect();
     m.insert("loops".into(), Value::Array(loops));
+    if !p.given.is_empty() {
+        let given = |g: &Given| json!({ "law": g.law, "variables": g.variables, "graph": lines(&g.graph), "tested": g.tested });
+        m.insert("given".into(), p.given.iter().map(given).collect());
+    }
     m.insert("hoisted".into(), json!(p.hoisted));
     m.insert("atoms".into(), json!(p.atoms));
     m.insert("terms".into(), lines(&p.terms));
@@ -126,7 +130,7 @@ fn sizes(o: &Map<String, Value>, name: &str) -> Result<Vec<usize>, String> {
 }
 
 fn read_proof(v: &Value, titled: bool) -> Result<Proof, String> {
-    let mut fields = vec!["before", "after", "loops", "hoisted", "atoms", "terms", "steps", "branches", "then"];
+    let mut fields = vec!["before", "after", "loops", "given", "hoisted", "atoms", "terms", "steps", "branches", "then"];
     if titled {
         fields.push("title");
     }
@@ -142,6 +146,13 @@ fn read_proof(v: &Value, titled: bool) -> Result<Proof, String> {
     for l in list(o, "loops")? {
         let l = object(l, "loop", &["loop", "carries", "collected"])?;
         p.loops.push(LoopMap { label: text(l, "loop")?.into(), carries: sizes(l, "carries")?, collected: sizes(l, "collected")? });
+    }
+    if o.contains_key("given") {
+        for g in list(o, "given")? {
+            let g = object(g, "given law", &["law", "variables", "graph", "tested"])?;
+            let tested = g.get("tested").and_then(Value::as_u64).ok_or("`tested` is a number")? as usize;
+            p.given.push(Given { law: text(g, "law")?.into(), variables: texts(g, "variables")?, graph: texts(g, "graph")?.join("\n"), tested });
+        }
     }
     for (k, s) in list(o, "steps")?.iter().enumerate() {
         p.steps.push(read_step(s).map_err(|e| format!("step {k}: {e}"))?);

@@ -240,7 +240,7 @@ const OWN: &[Law] = &[
     own("algebra/exp-product", exp_product),
     factor("algebra/sign-abs", &[("(mul (sign x) (abs x))", "x")], &[]),
     pattern("algebra/root-power", &[("(pow x 0.5)", "(sqrt x)")], &[Need::NonNeg("x")]),
-    ring("algebra/factor-common", |c| sums_only(c) == Some(false)),
+    ring("algebra/factor-common", |c| sums_only(c).is_some()),
     ring("algebra/merge-sums", |c| sums_only(c) == Some(true)),
     ring("algebra/collect", |c| c.lhs == c.rhs),
     own("algebra/fold-constant", constant),

@@ -21,6 +21,7 @@ mod logs;
 mod pattern;
 mod piecewise;
 mod reductions;
+mod stated;
 mod systems;
 mod write;
 #[cfg(test)]
@@ -49,12 +50,26 @@ pub struct Step {
     pub facts: Vec<String>,
 }
 
+/// A law that a proof takes from its script: nobody has proved it, and whoever accepts the proof accepts it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Given {
+    /// `law NAME`.
+    pub law: String,
+    /// Names of the graph's parameters.
+    pub variables: Vec<String>,
+    /// Outputs: left side, right side, conditions. Lengths may be names.
+    pub graph: String,
+    /// On how many random instances it was found to hold.
+    pub tested: usize,
+}
+
 /// A proof that two graphs give the same outputs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Proof {
     pub before: String,
     pub after: String,
     pub loops: Vec<LoopMap>,
+    pub given: Vec<Given>,
     /// `%7: real[3] out of fista#0`: work that left a loop.
     pub hoisted: Vec<String>,
     /// What the parameters of `terms` are.
@@ -82,6 +97,8 @@ pub struct Summary {
     pub hoisted: usize,
     /// How often each law was used.
     pub laws: BTreeMap<String, usize>,
+    /// The script's laws that it rests on, with the number of instances on which each was tested.
+    pub given: BTreeMap<String, usize>,
 }
 
 /// Why a proof is not accepted.

@@ -4,6 +4,7 @@
 //! parts; the rest is said case by case. A NaN goes through a maximum, and makes a comparison false.
 
 use crate::bank::Id;
+use crate::facts::Range;
 use crate::form::describe;
 use crate::laws::{Case, Law, own};
 use gradus_ir::{BinaryOp, DType, Op, UnaryOp};
@@ -211,9 +212,13 @@ pub fn extreme_of_map(c: &mut Case<'_>) -> Done<bool> {
 
 /// What a comparison always comes out as.
 fn outcome(c: &Case<'_>, id: Id) -> Option<bool> {
-    use BinaryOp::*;
     let Some(Op::Binary(b)) = c.op(id) else { return None };
-    let (p, q) = (c.facts.range(c.bank, c.kid(id, 0)?), c.facts.range(c.bank, c.kid(id, 1)?));
+    always(*b, c.facts.range(c.bank, c.kid(id, 0)?), c.facts.range(c.bank, c.kid(id, 1)?))
+}
+
+/// The same, of values in such ranges.
+pub fn always(b: BinaryOp, p: Range, q: Range) -> Option<bool> {
+    use BinaryOp::*;
     let numbers = !p.nan && !q.nan;
     let (p, q) = if matches!(b, Gt | Ge) { (q, p) } else { (p, q) };
     match b {
@@ -221,7 +226,7 @@ fn outcome(c: &Case<'_>, id: Id) -> Option<bool> {
         Lt | Gt if q.hi <= p.lo => Some(false),
         Le | Ge if numbers && p.hi <= q.lo => Some(true),
         Le | Ge if q.hi < p.lo => Some(false),
-        Eq | Ne if p.hi < q.lo || q.hi < p.lo => Some(*b == Ne),
+        Eq | Ne if p.hi < q.lo || q.hi < p.lo => Some(b == Ne),
         _ => None,
     }
 }

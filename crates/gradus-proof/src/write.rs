@@ -5,7 +5,7 @@ use crate::check::{self, Checked, name, numbers, open};
 use crate::import::LoopMap;
 use crate::laws::{Case, law};
 use crate::pattern::Names;
-use crate::{Proof, Refused, Step};
+use crate::{Given, Proof, Refused, Step};
 use gradus_ir::{Graph, NodeId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,6 +17,8 @@ pub struct Claim {
     pub right: NodeId,
     /// Where the sides end.
     pub leaves: Vec<NodeId>,
+    /// The substitution, where the law is the script's.
+    pub with: Vec<(String, NodeId)>,
 }
 
 /// What a rewriting says it did.
@@ -32,6 +34,8 @@ pub struct Draft {
     pub terms: Graph,
     pub claims: Vec<Claim>,
     pub branches: Vec<Proof>,
+    /// Laws of the script.
+    pub given: Vec<Given>,
 }
 
 /// The proof of a draft, and what keeps it from being accepted, where something does.
@@ -42,10 +46,14 @@ pub fn finish(draft: &Draft) -> (Proof, Option<Refused>) {
         loops: draft.loops.clone(),
         atoms: draft.atoms.clone(),
         branches: draft.branches.clone(),
+        given: draft.given.clone(),
         ..Proof::default()
     };
     match fill(draft, &mut proof) {
         Ok(()) => {
+            // Only what the steps rest on.
+            let steps = &proof.steps;
+            proof.given.retain(|g| steps.iter().any(|s| s.law == g.law));
             let verdict = check::check(&proof).err();
             (proof, verdict)
         }
@@ -224,7 +232,7 @@ fn assemble(draft: &Draft, proof: &mut Proof, steps: &[&Found], extra: &[NodeId]
     for (n, f) in steps.iter().enumerate() {
         let s = step(f, draft, &table, &c)?;
         proof.steps.push(s.clone());
-        if law(&s.law).is_some() && c.step(n, &s).is_err() {
+        if c.step(n, &s).is_err() {
             return Ok(((g, map), Some(n)));
         }
     }
@@ -312,8 +320,18 @@ fn prepare(c: &mut Checked, table: &Table, k: usize, claim: &Claim) -> Result<Fo
         out
     };
     let Some(law) = law(&claim.law) else {
-        // The proof says so itself and is refused; the claim is kept, so that it is seen.
-        return Ok(Found { claim: k, names: ends(&c.bank, &Names::default()), numbers: Vec::new(), axes: None, facts: Vec::new() });
+        let at = c.given.iter().position(|g| g.name == claim.law).ok_or_else(|| format!("there is no law `{}`", claim.law))?;
+        let mut names = Names::default();
+        for (n, t) in &claim.with {
+            names.terms.insert(n.clone(), table.term(c, *t).map_err(lost)?.1);
+        }
+        let given = std::mem::take(&mut c.given);
+        let mut case = Case { bank: &mut c.bank, facts: &c.facts, lhs, rhs, cut: &cut, names: &names, licence: Vec::new() };
+        let verdict = given[at].holds(&mut case);
+        let facts = std::mem::take(&mut case.licence);
+        c.given = given;
+        verdict?;
+        return Ok(Found { claim: k, names: ends(&c.bank, &names), numbers: Vec::new(), axes: None, facts });
     };
     // The terms that a law's names may stand for: the parts of the left side, outermost last.
     let mut parts: Vec<Id> = leaves.iter().map(|(_, id)| *id).collect();

@@ -29,6 +29,7 @@ mod emit;
 mod export;
 mod extract;
 mod import;
+mod law;
 mod load;
 mod normal;
 mod probe;
@@ -46,15 +47,18 @@ mod tests;
 mod value;
 
 pub use cost::Machine;
+pub use law::{Law, Statement, Unfit};
 pub use probe::{compared, probed, wants};
 pub use report::{Class, Fired, Report, Stop};
 pub use rules::{Listed, listed as rules};
 pub use stabilise::stabilise;
 
 use extract::Extractor;
-use gradus_proof::{Draft, Proof, Refused};
+use gradus_proof::{Draft, Given, Proof, Refused};
 use gradus_ir::{Graph, IrError, IrResult, Op, verify};
+use rules::Active;
 use saturate::{Applied, saturate};
+use std::sync::Arc;
 
 /// Operands of all forms together, beside twenty for each node, beyond which there is no search.
 const MOST_OPERANDS: usize = 50_000;
@@ -83,6 +87,8 @@ pub struct Options {
     pub unprobed: bool,
     /// Rules that must not fire, by name.
     pub without: Vec<String>,
+    /// Laws of the script, which were tested.
+    pub laws: Vec<Arc<Law>>,
     /// What the cost model knows of the machine that will run the graph.
     pub machine: Machine,
 }
@@ -146,6 +152,7 @@ pub fn prove(graph: &Graph, level: Level, options: &Options) -> Result<(Rewritte
     let graph = prove::labelled(graph, &mut 0)?;
     let mut log = Log::default();
     let done = rewrite_run(&graph, level, options, 1.0, Some(&mut log))?;
+    log.given = options.laws.iter().map(|l| l.given()).collect();
     let (proof, refused) = log.finish(&graph, &done.graph);
     Ok((done, proof, refused))
 }
@@ -157,6 +164,8 @@ struct Log {
     stable: Option<Graph>,
     draft: Option<Draft>,
     branches: Vec<Proof>,
+    /// The laws of the script that its steps may rest on.
+    given: Vec<Given>,
 }
 
 impl Log {
@@ -166,6 +175,7 @@ impl Log {
         draft.before = middle.clone();
         draft.after = after.clone();
         draft.branches = self.branches;
+        draft.given = self.given;
         let (second, refused) = gradus_proof::finish(&draft);
         let Some(stable) = &self.stable else { return (second, refused) };
         let (mut first, why) = prove::bridge(before, stable);
@@ -253,7 +263,7 @@ fn improved_with(
     let sea = import::import(graph, &mut |op, times| {
         let Op::Cond { then, other } = op else { return Ok(op.clone()) };
         let mut branch = |g: &std::sync::Arc<Graph>| -> IrResult<std::sync::Arc<Graph>> {
-            let mut own = asked.then(Log::default);
+            let mut own = asked.then(|| Log { given: options.laws.iter().map(|l| l.given()).collect(), ..Log::default() });
             let done = rewrite_run(g, level, options, times, own.as_mut()).map_err(|e| match e {
                 RewriteError::Ir(e) => e,
                 RewriteError::Conflict => IrError::Internal(e.to_string()),
@@ -269,12 +279,14 @@ fn improved_with(
     })?;
     report.absorb(inside);
     let moved = export::moved(&sea);
-    let allowed: Vec<&rules::Rule> = rules::all()
+    let allowed: Vec<Active<'_>> = rules::all()
         .into_iter()
         .filter(|r| level == Level::Default || r.class == Class::Exact)
         .filter(|r| r.class != Class::Conditioning || !options.plain && (options.unprobed || probe::PROBED.contains(&r.name)))
         .filter(|r| r.name != rules::gram::VALUE || options.gram_value)
         .filter(|r| !options.without.iter().any(|w| w == r.name))
+        .map(Active::Rule)
+        .chain(options.laws.iter().map(|l| Active::Law(l)).filter(|l| level == Level::Default || l.class() == Class::Exact))
         .collect();
     let growth = if options.growth == 0 { 6 } else { options.growth };
     let limit = 2000 + growth * sea.nodes.len();
@@ -321,7 +333,7 @@ fn improved_with(
 /// Notes the rules whose forms were chosen.
 fn fired(
     report: &mut Report,
-    allowed: &[&rules::Rule],
+    allowed: &[Active<'_>],
     extractor: &Extractor<'_>,
     choice: &extract::Choice,
     order: &[u32],
@@ -330,12 +342,12 @@ fn fired(
     for (a, what) in extractor.made(choice, order, log) {
         let Some(rule) = allowed.get(a.rule as usize) else { continue };
         report.note(Fired {
-            rule: rule.name,
-            class: rule.class,
+            rule: rule.name(),
+            class: rule.class(),
             count: 1,
             origin: a.origin,
             what,
-            reason: rule.reason,
+            reason: rule.reason().into(),
         });
     }
 }

@@ -59,7 +59,7 @@ pub(crate) const PROBED: [&str; 3] = ["matrix/gram", "matrix/gram-value", "matri
 
 /// Does a graph hold forms that are to be compared before they are trusted?
 pub fn wants(done: &Rewritten) -> bool {
-    done.report.fired.iter().any(|f| f.class == Class::Conditioning && PROBED.contains(&f.rule))
+    done.report.fired.iter().any(|f| f.class == Class::Conditioning && PROBED.contains(&f.rule.as_ref()))
 }
 
 /// The rewritten graph with one more output, a real: the largest difference of both forms relative to the plain one. `None` where

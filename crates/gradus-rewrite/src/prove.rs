@@ -102,7 +102,8 @@ pub fn bridge(before: &Graph, after: &Graph) -> (Proof, Option<Refused>) {
     let [one, two] = seas.as_slice() else { return gradus_proof::finish(&draft) };
     let Some((mut space, _)) = crate::load::load_with(one, true, true) else { return gradus_proof::finish(&draft) };
     let loaded = crate::load::load_into(&mut space, two);
-    let rules: Vec<&crate::rules::Rule> = crate::rules::all().into_iter().filter(|r| r.family == crate::rules::Family::Stable).collect();
+    let stable = crate::rules::all().into_iter().filter(|r| r.family == crate::rules::Family::Stable);
+    let rules: Vec<crate::rules::Active<'_>> = stable.map(crate::rules::Active::Rule).collect();
     let limit = 2000 + 6 * (one.nodes.len() + two.nodes.len());
     if loaded.is_some() {
         crate::saturate::saturate(&mut space, &rules, limit);
@@ -338,7 +339,9 @@ impl Writer<'_> {
                     self.claim(NORMAL, left, right, leaves);
                 }
                 Event::Rule { name, seen, new } => {
-                    for forms in readings(&seen.used) {
+                    for mut forms in readings(&seen.used) {
+                        // What a law's variable stands for is not looked into.
+                        forms.retain(|id, _| !seen.variables.iter().any(|(_, v)| v == id));
                         let mut leaves = Vec::new();
                         let mut kids = Vec::new();
                         for k in &seen.top.kids {
@@ -354,21 +357,27 @@ impl Writer<'_> {
                         {
                             right = self.plain(Op::Broadcast(self.terms.shape(l).clone()), &[r]);
                         }
-                        self.claim(name, left, right, leaves);
+                        let with: Option<Vec<(String, NodeId)>> =
+                            seen.variables.iter().map(|(n, id)| self.id(*id).map(|t| (n.to_string(), t))).collect();
+                        self.claim_with(name, left, right, leaves, with.unwrap_or_default());
                     }
                 }
             }
         }
     }
 
-    fn claim(&mut self, law: &str, left: Option<NodeId>, right: Option<NodeId>, mut leaves: Vec<NodeId>) {
+    fn claim(&mut self, law: &str, left: Option<NodeId>, right: Option<NodeId>, leaves: Vec<NodeId>) {
+        self.claim_with(law, left, right, leaves, Vec::new());
+    }
+
+    fn claim_with(&mut self, law: &str, left: Option<NodeId>, right: Option<NodeId>, mut leaves: Vec<NodeId>, with: Vec<(String, NodeId)>) {
         let (Some(left), Some(right)) = (left, right) else { return };
         if left == right {
             return;
         }
         leaves.sort_unstable();
         leaves.dedup();
-        self.claims.push(Claim { law: law.into(), left, right, leaves });
+        self.claims.push(Claim { law: law.into(), left, right, leaves, with });
     }
 
     /// The chosen forms as they are written into the new graph.

@@ -5,6 +5,7 @@
 use crate::sea::{Kids, Sop};
 use crate::space::Term;
 use egg::Id;
+use std::sync::Arc;
 
 /// A form of a class, by the ids of the time.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Seen {
     pub top: Form,
     /// Forms of operands, and of their operands.
     pub used: Vec<Form>,
+    /// What a law's variables stand for.
+    pub variables: Vec<(Arc<str>, Id)>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ pub enum Event {
     /// `raw` and the class `to` are equal by normal forms.
     Normal { raw: Term, used: Vec<Form>, made: Vec<Form>, to: Id },
     /// The matched form and `new` are equal by a rule.
-    Rule { name: &'static str, seen: Seen, new: Term },
+    Rule { name: Arc<str>, seen: Seen, new: Term },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,7 +67,7 @@ impl Record {
         }
     }
 
-    pub fn applied(&mut self, name: &'static str, seen: Seen, new: Term) {
+    pub fn applied(&mut self, name: Arc<str>, seen: Seen, new: Term) {
         self.events.push(Event::Rule { name, seen, new });
     }
 }

@@ -2,6 +2,7 @@
 
 use gradus_ir::Origin;
 use std::fmt;
+use std::sync::Arc;
 
 /// What a rule may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +19,7 @@ pub enum Class {
 /// A rule that shaped the result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
-    pub rule: &'static str,
+    pub rule: Arc<str>,
     pub class: Class,
     /// At how many places.
     pub count: usize,
@@ -27,7 +28,7 @@ pub struct Fired {
     /// The first of them: `old form  =>  new form`.
     pub what: String,
     /// Why the rule is worth having.
-    pub reason: &'static str,
+    pub reason: Arc<str>,
 }
 
 /// Why a search ended.
@@ -85,7 +86,7 @@ impl Report {
     }
 
     pub fn fired(&self, rule: &str) -> bool {
-        self.fired.iter().any(|f| f.rule == rule)
+        self.fired.iter().any(|f| *f.rule == *rule)
     }
 }
 

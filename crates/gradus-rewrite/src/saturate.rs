@@ -4,13 +4,16 @@ use crate::record::Seen;
 use crate::report::Stop;
 use crate::normal::LONGEST;
 use crate::rules::head::HEADS;
-use crate::rules::{Family, Head, Rule};
+use crate::rules::{Active, Family, Head, Proposal};
+#[cfg(test)]
+use crate::rules::Rule;
 use crate::sea::Kids;
 use crate::space::{Space, Term, View};
 use egg::Id;
 use gradus_ir::Origin;
 use rustc_hash::FxHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// One use of a rule: the class it was found in, and the class of the new form.
 #[derive(Clone, Debug)]
@@ -29,18 +32,24 @@ pub struct Phase {
 
 pub const PHASES: &[Phase] = &[
     Phase { name: "stable", families: &[Family::Stable], rounds: 3 },
-    Phase { name: "algebra", families: &[Family::Algebra, Family::Piecewise, Family::Reduce], rounds: 4 },
-    Phase { name: "matrix", families: &[Family::Matrix, Family::Factor, Family::Algebra, Family::Piecewise, Family::Reduce], rounds: 8 },
+    Phase { name: "algebra", families: &[Family::Algebra, Family::Piecewise, Family::Reduce, Family::Stated], rounds: 4 },
+    Phase { name: "matrix", families: &[Family::Matrix, Family::Factor, Family::Algebra, Family::Piecewise, Family::Reduce, Family::Stated], rounds: 8 },
 ];
 
 /// Applies the allowed rules; `by` of a new node is the rule's number plus one.
-pub fn saturate(s: &mut Space, rules: &[&Rule], node_limit: usize) -> (Vec<Applied>, Vec<(&'static str, Stop)>) {
+pub(crate) fn saturate(s: &mut Space, rules: &[Active<'_>], node_limit: usize) -> (Vec<Applied>, Vec<(&'static str, Stop)>) {
     saturate_watching(s, rules, node_limit, Watch::default())
+}
+
+/// Rules as they are, for tests.
+#[cfg(test)]
+pub(crate) fn only<'a>(rules: &[&'a Rule]) -> Vec<Active<'a>> {
+    rules.iter().map(|r| Active::Rule(r)).collect()
 }
 
 pub(crate) fn saturate_watching(
     s: &mut Space,
-    rules: &[&Rule],
+    rules: &[Active<'_>],
     node_limit: usize,
     mut watch: Watch,
 ) -> (Vec<Applied>, Vec<(&'static str, Stop)>) {
@@ -48,10 +57,10 @@ pub(crate) fn saturate_watching(
     let mut stops = Vec::new();
     let mut previous: &[Family] = &[];
     for phase in PHASES {
-        let active: Vec<(u16, &Rule)> = rules
+        let active: Vec<(u16, Active<'_>)> = rules
             .iter()
             .enumerate()
-            .filter(|(_, r)| phase.families.contains(&r.family))
+            .filter(|(_, r)| phase.families.contains(&r.family()))
             .map(|(k, r)| (k as u16, *r))
             .collect();
         if active.is_empty() {
@@ -64,7 +73,7 @@ pub(crate) fn saturate_watching(
             // Rules that went through everything in the phase before need only look at what has changed, too.
             let known: &[Family] = if k == 0 { previous } else { phase.families };
             let changed = watch.changed(s);
-            round(s, &by_head, &|class, rule| changed.contains(class) || !known.contains(&rule.family), &mut log, node_limit);
+            round(s, &by_head, &|class, rule| changed.contains(class) || !known.contains(&rule.family()), &mut log, node_limit);
             s.graph.rebuild();
             if s.graph.total_size() >= node_limit {
                 stop = Stop::Nodes;
@@ -140,13 +149,13 @@ impl Watch {
 }
 
 /// Rules with their numbers.
-type Numbered<'r> = Vec<(u16, &'r Rule)>;
+type Numbered<'r> = Vec<(u16, Active<'r>)>;
 
 /// The rules that look at forms with each head.
-fn by_head<'r>(active: &[(u16, &'r Rule)]) -> Vec<Numbered<'r>> {
+fn by_head<'r>(active: &[(u16, Active<'r>)]) -> Vec<Numbered<'r>> {
     let mut table = vec![Vec::new(); HEADS];
     for (k, rule) in active {
-        for h in rule.heads {
+        for h in rule.heads() {
             table[h.index()].push((*k, *rule));
         }
     }
@@ -161,14 +170,14 @@ struct Found {
     /// The form the rule looked at.
     form: (u32, Kids),
     term: Term,
-    name: &'static str,
+    name: Arc<str>,
     seen: Option<Box<Seen>>,
 }
 
 fn round(
     s: &mut Space,
     by_head: &[Numbered<'_>],
-    wanted: &dyn Fn(Id, &Rule) -> bool,
+    wanted: &dyn Fn(Id, &Active<'_>) -> bool,
     log: &mut Vec<Applied>,
     node_limit: usize,
 ) {
@@ -184,18 +193,17 @@ fn round(
                 continue;
             }
             for (k, rule) in rules.iter().filter(|(_, r)| wanted(id, r)) {
-                let terms = (rule.apply)(s, id, op, &n.kids);
+                let proposals = rule.apply(s, id, op, &n.kids);
                 // For a proof: the form the rule matched, and the forms it went by.
-                let seen = s.record.as_ref().filter(|_| !terms.is_empty()).map(|r| {
-                    Box::new(Seen { top: s.form_of(id, op, &n.kids), used: r.borrow().used.clone() })
-                });
-                if let Some(r) = &s.record {
-                    r.borrow_mut().used.clear();
-                }
-                for term in terms {
-                    let form = (n.op, if rule.directed { n.kids.clone() } else { Kids::new() });
-                    let seen = seen.clone();
-                    found.push(Found { rule: *k, name: rule.name, directed: rule.directed, class: id, form, term, seen });
+                let own = s.record.as_ref().map(|r| std::mem::take(&mut r.borrow_mut().used)).unwrap_or_default();
+                for Proposal { term, variables, used } in proposals {
+                    let form = (n.op, if rule.directed() { n.kids.clone() } else { Kids::new() });
+                    let seen = s.record.is_some().then(|| {
+                        let more = used.iter().map(|(id, op, kids)| s.form_of(*id, op, kids));
+                        let used = own.iter().cloned().chain(more).collect();
+                        Box::new(Seen { top: s.form_of(id, op, &n.kids), used, variables })
+                    });
+                    found.push(Found { rule: *k, name: rule.name(), directed: rule.directed(), class: id, form, term, seen });
                 }
             }
         }

@@ -151,12 +151,12 @@ fn region(g: &Graph, rules: &Rules, report: &mut Report) -> IrResult<Graph> {
             let other = p.write(&t, node.origin)?;
             if p.graph.node(other).tys == p.graph.node(new).tys && other != new {
                 report.note(Fired {
-                    rule: rule.name,
+                    rule: rule.name.into(),
                     class: rule.class,
                     count: 1,
                     origin: node.origin,
                     what: rule.cases.first().map(|c| format!("{}  =>  {}", c.start, c.goal)).unwrap_or_default(),
-                    reason: rule.reason,
+                    reason: rule.reason.into(),
                 });
                 new = other;
             }

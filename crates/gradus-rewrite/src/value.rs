@@ -80,6 +80,11 @@ impl Values {
         self.only(ALL & !(NAN | INFINITE))
     }
 
+    /// Without NaN.
+    pub fn numbers(self) -> Values {
+        Values(self.0 & !NAN)
+    }
+
     pub fn never_nan(self) -> bool {
         self.only(ALL & !NAN)
     }
@@ -333,6 +338,21 @@ impl Values {
             out = ALL;
         }
         Values(out)
+    }
+}
+
+/// What a comparison of such values always comes out as.
+pub fn compared(b: BinaryOp, p: Values, q: Values) -> Option<bool> {
+    use BinaryOp::*;
+    let surely = p.never_nan() && q.never_nan();
+    let (p, q) = if matches!(b, Gt | Ge) { (q, p) } else { (p, q) };
+    match b {
+        Lt | Gt if surely && p.below(q) => Some(true),
+        Lt | Gt if q.greatest() <= p.least() => Some(false),
+        Le | Ge if surely && p.greatest() <= q.least() => Some(true),
+        Le | Ge if q.below(p) => Some(false),
+        Eq | Ne if p.below(q) || q.below(p) => Some(b == Ne),
+        _ => None,
     }
 }
 

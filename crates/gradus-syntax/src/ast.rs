@@ -134,7 +134,7 @@ pub struct Fact {
     pub args: Vec<Expr>,
 }
 
-/// `law NAME: lhs == rhs when cond, cond`.
+/// `law NAME: lhs == rhs is rewrite when cond, cond`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LawDecl {
     pub name: Ident,
@@ -142,6 +142,8 @@ pub struct LawDecl {
     pub params: Vec<Param>,
     pub lhs: Expr,
     pub rhs: Expr,
+    /// `is rewrite`: the left side may be replaced by the right one.
+    pub facts: Vec<Fact>,
     pub conditions: Vec<Expr>,
 }
 

@@ -4,11 +4,11 @@ use crate::bench::{Purpose, Recorder};
 use crate::plan_cache::PlanCache;
 use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
-use gradus_eval::host::{Engine, Fault, NonFinite};
+use gradus_eval::host::{Engine, Fault, NonFinite, StatedLaw, Unfit};
 use gradus_ir::{Array, Graph, Origin, Precision};
 use gradus_proof::Proof;
 use gradus_rewrite::Machine;
-use crate::rewriting::Level;
+use crate::rewriting::{Laws, Level};
 use gradus_plan::{Options as PlanOptions, PlanError};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -55,7 +55,9 @@ pub struct CpuEngine {
     pub cache_failures: Vec<String>,
     /// Where rewritten graphs are kept from one process to the next.
     pub cache: Option<PlanCache>,
-    plans: HashMap<(u128, Form, Precision), Entry>,
+    /// Laws of the script that runs.
+    pub laws: Laws,
+    plans: HashMap<(u128, Form, Precision, u64), Entry>,
     clock: u64,
 }
 
@@ -107,6 +109,7 @@ impl CpuEngine {
             recorder: None,
             cache_failures: Vec::new(),
             cache: None,
+            laws: Laws::default(),
             plans: HashMap::new(),
             clock: 0,
         }
@@ -121,6 +124,7 @@ impl CpuEngine {
     ) -> Result<(Executor, Option<Probed>), Fault> {
         let level = if form == Form::Written { Level::Off } else { self.level };
         let (wanted, machine) = (self.wanted, self.machine);
+        let laws = self.laws.clone();
         let (texts, failures, complaints, proofs) =
             (&mut self.texts, &mut self.failures, &mut self.cache_failures, &mut self.proofs);
         // What the rewriter did is told by the rewriter.
@@ -128,7 +132,7 @@ impl CpuEngine {
         let cache = self.cache.as_ref().filter(|_| fit);
         let mut loaded = false;
         let (rewritten, probed) = self.timings.time(Stage::Rewrite, |_| -> Result<(Graph, bool), Fault> {
-            let key = PlanCache::key(structure, level, &machine);
+            let key = PlanCache::key(structure, level, &machine, laws.key);
             match cache.map(|c| c.load(key, graph)) {
                 Some(Ok(Some(found))) => {
                     loaded = true;
@@ -140,7 +144,7 @@ impl CpuEngine {
             }
             let failed = |e| Fault::Internal(format!("rewrite: {e}"));
             let mut plain = form == Form::Plain;
-            let mut done = crate::rewriting::rewrite(graph, level, &machine, plain).map_err(failed)?;
+            let mut done = crate::rewriting::rewrite(graph, level, &machine, plain, &laws).map_err(failed)?;
             // Where the forms cannot be compared, the plain one is taken.
             let mut probed = None;
             if gradus_rewrite::wants(&done) {
@@ -148,7 +152,7 @@ impl CpuEngine {
                     Some(g) => probed = Some(g),
                     None => {
                         plain = true;
-                        done = crate::rewriting::rewrite(graph, level, &machine, plain).map_err(failed)?;
+                        done = crate::rewriting::rewrite(graph, level, &machine, plain, &laws).map_err(failed)?;
                     }
                 }
             }
@@ -157,7 +161,7 @@ impl CpuEngine {
                 texts.push(("rewrite", format!("{}\n{}", done.report, done.graph.brief())));
             }
             if wanted.proof && level != Level::Off {
-                let proved = crate::rewriting::prove(graph, level, &machine, plain, &done.graph.to_string());
+                let proved = crate::rewriting::prove(graph, level, &machine, plain, &laws, &done.graph.to_string());
                 proofs.push(proved.map_err(|e| Fault::Internal(format!("proof: {e}")))?);
             }
             gradus_ir::verify(&done.graph).map_err(|e| Fault::Internal(format!("after rewriting: {e}")))?;
@@ -203,7 +207,7 @@ impl CpuEngine {
         let graph = &*settled(graph)?;
         // A plan belongs to a graph, the form it was compiled in, and its precision.
         let structure = gradus_ir::structure(graph);
-        let key = (structure, form, precision);
+        let key = (structure, form, precision, if form == Form::Written { 0 } else { self.laws.key });
         self.clock += 1;
         let mut compiled = None;
         if self.plans.contains_key(&key) {
@@ -263,6 +267,10 @@ impl Engine for CpuEngine {
 
     fn stabilise(&mut self, graph: &Graph) -> Graph {
         crate::rewriting::stabilise(graph, self.level)
+    }
+
+    fn learn(&mut self, law: StatedLaw) -> Result<(), Unfit> {
+        self.laws.learn(law)
     }
 
     fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite> {

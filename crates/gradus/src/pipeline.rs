@@ -37,6 +37,7 @@ pub fn run(
     engine.timings = Timings::default();
     engine.texts.clear();
     engine.proofs.clear();
+    engine.laws = Default::default();
     engine.wanted = Wanted { rewrite: shows(command, "rewrite"), plan: shows(command, "plan"), proof: shows(command, "proof") };
     let mut outcome = stages(command, script, sources, reader, engine, options, emit);
     outcome.timings = std::mem::take(&mut engine.timings);

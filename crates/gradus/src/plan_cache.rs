@@ -34,10 +34,10 @@ impl PlanCache {
     }
 
     /// What a rewritten graph depends on.
-    pub fn key(structure: u128, level: Level, machine: &Machine) -> u128 {
+    pub fn key(structure: u128, level: Level, machine: &Machine, laws: u64) -> u128 {
         let mut h = Twin::new();
         (FORMAT, env!("CARGO_PKG_VERSION"), env!("GRADUS_REWRITER")).hash(&mut h);
-        (structure, format!("{level:?}")).hash(&mut h);
+        (structure, format!("{level:?}"), laws).hash(&mut h);
         for (name, value) in machine.fields() {
             (name, value.to_bits()).hash(&mut h);
         }

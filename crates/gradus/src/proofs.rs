@@ -16,6 +16,8 @@ pub struct Verified {
     pub hoisted: usize,
     /// Each law with how often it was used; most used first.
     pub laws: Vec<(String, usize)>,
+    /// Laws of the script that it takes as given, with the number of random instances on which each was tested.
+    pub given: Vec<(String, usize)>,
 }
 
 /// Verifies every proof of a file. Nothing in the file is taken on trust, and nothing of the rewriter takes part.
@@ -39,7 +41,7 @@ pub fn check(text: &str) -> Result<Vec<Verified>, Box<Diagnostic>> {
         })?;
         let mut laws: Vec<(String, usize)> = s.laws.into_iter().collect();
         laws.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        out.push(Verified { title: title.clone(), steps: s.steps, hoisted: s.hoisted, laws });
+        out.push(Verified { title: title.clone(), steps: s.steps, hoisted: s.hoisted, laws, given: s.given.into_iter().collect() });
     }
     Ok(out)
 }

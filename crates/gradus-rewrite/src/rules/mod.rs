@@ -44,12 +44,14 @@ pub mod reduce;
 pub mod spread;
 pub mod stable;
 
+use crate::law::Law;
 use crate::report::Class;
-use crate::sea::{Deps, Sop, deps_union};
+use crate::sea::{Deps, Kids, Sop, deps_union};
 use crate::space::{Term, View};
 use egg::Id;
 use gradus_ir::{BinaryOp, F64, Op, ReduceOp, Shape, UnaryOp};
 pub(crate) use head::Head;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -59,6 +61,8 @@ pub enum Family {
     Reduce,
     Matrix,
     Factor,
+    /// Laws of the script.
+    Stated,
 }
 
 /// An instance of a rule, for its tests: typed variables, and two expressions over them.
@@ -88,6 +92,73 @@ pub struct Rule {
     /// Where it must not (the goal is what a rule without the guard would give).
     #[cfg_attr(not(test), allow(dead_code))]
     pub refused: &'static [Case],
+}
+
+/// What a search applies: a rule, or a law of the script.
+#[derive(Clone, Copy)]
+pub(crate) enum Active<'a> {
+    Rule(&'a Rule),
+    Law(&'a Law),
+}
+
+/// A form that one of them proposes.
+pub(crate) struct Proposal {
+    pub term: Term,
+    /// What a law's variables stand for.
+    pub variables: Vec<(Arc<str>, Id)>,
+    /// The forms that a law went by; rules tell by themselves.
+    pub used: Vec<(Id, Sop, Kids)>,
+}
+
+impl Active<'_> {
+    pub fn name(&self) -> Arc<str> {
+        match self {
+            Active::Rule(r) => r.name.into(),
+            Active::Law(l) => l.name.clone(),
+        }
+    }
+
+    pub fn class(&self) -> Class {
+        match self {
+            Active::Rule(r) => r.class,
+            Active::Law(l) => l.statement.class,
+        }
+    }
+
+    pub fn family(&self) -> Family {
+        match self {
+            Active::Rule(r) => r.family,
+            Active::Law(_) => Family::Stated,
+        }
+    }
+
+    pub fn reason(&self) -> &str {
+        match self {
+            Active::Rule(r) => r.reason,
+            Active::Law(l) => &l.reason,
+        }
+    }
+
+    pub fn directed(&self) -> bool {
+        matches!(self, Active::Rule(r) if r.directed)
+    }
+
+    pub fn heads(&self) -> Vec<Head> {
+        match self {
+            Active::Rule(r) => r.heads.to_vec(),
+            Active::Law(l) => vec![l.head()],
+        }
+    }
+
+    pub fn apply(&self, v: &dyn View, id: Id, op: &Sop, kids: &[Id]) -> Vec<Proposal> {
+        match self {
+            Active::Rule(r) => {
+                let forms = (r.apply)(v, id, op, kids).into_iter();
+                forms.map(|term| Proposal { term, variables: Vec::new(), used: Vec::new() }).collect()
+            }
+            Active::Law(l) => l.apply(v, id, op, kids),
+        }
+    }
 }
 
 /// A rule as it is shown.

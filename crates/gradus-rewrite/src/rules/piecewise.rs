@@ -262,19 +262,8 @@ fn equal_branches(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {
 
 /// What a comparison always comes out as.
 fn outcome(v: &dyn View, op: &Sop, kids: &[Id]) -> Option<bool> {
-    use BinaryOp::*;
     let (b, x, y) = binary(v, op, kids)?;
-    let (p, q) = (v.fact(x).values, v.fact(y).values);
-    let surely = p.never_nan() && q.never_nan();
-    let (p, q) = if matches!(b, Gt | Ge) { (q, p) } else { (p, q) };
-    match b {
-        Lt | Gt if surely && p.below(q) => Some(true),
-        Lt | Gt if q.greatest() <= p.least() => Some(false),
-        Le | Ge if surely && p.greatest() <= q.least() => Some(true),
-        Le | Ge if q.below(p) => Some(false),
-        Eq | Ne if p.below(q) || q.below(p) => Some(b == Ne),
-        _ => None,
-    }
+    crate::value::compared(b, v.fact(x).values, v.fact(y).values)
 }
 
 fn known_condition(v: &dyn View, _: Id, op: &Sop, kids: &[Id]) -> Vec<Term> {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod expr;
+mod laws;
 mod linear;
 mod probe;
 mod proofs;

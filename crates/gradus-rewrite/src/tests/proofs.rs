@@ -3,7 +3,7 @@
 
 use super::expr::{Var, graph, vars};
 use crate::rules::{Case, Rule, all};
-use crate::saturate::saturate;
+use crate::saturate::{only, saturate};
 use crate::{Level, Options, import, load, prove};
 use gradus_ir::testing::{self, random_case};
 use gradus_ir::{DType, Dim, Graph, Loop, NodeId, Op, Origin, Trip, Ty};
@@ -62,7 +62,7 @@ fn proof(rule: &Rule, case: &Case) -> (gradus_proof::Proof, Option<Refused>) {
     let vs = vars(case.vars);
     let sea = import::import(&looped(&vs, &[case.start, case.goal]), &mut |op, _| Ok(op.clone())).unwrap();
     let (mut space, _) = load::load_with(&sea, true, true).unwrap();
-    saturate(&mut space, &[rule], 5000);
+    saturate(&mut space, &only(&[rule]), 5000);
     let mut draft = prove::found(&sea, &space);
     draft.before = looped(&vs, &[case.start, case.start]);
     draft.after = looped(&vs, &[case.start, case.goal]);

@@ -113,7 +113,7 @@ impl Parser<'_> {
     }
 
     /// `convex, homogeneous(1)`; stops before `h is …`.
-    fn facts(&mut self) -> Vec<Fact> {
+    pub(super) fn facts(&mut self) -> Vec<Fact> {
         let mut out = vec![self.fact()];
         while self.kind() == Tok::Comma && self.ahead(2).word != Word::Is {
             self.at += 1;

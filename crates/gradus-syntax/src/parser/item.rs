@@ -208,7 +208,7 @@ impl Parser<'_> {
         ItemKind::Term(Arc::new(TermDecl { name, params, body, facts: facts.facts, oracles: facts.oracles }))
     }
 
-    /// `law NAME(params): a == b when c, d`.
+    /// `law NAME(params): a == b is rewrite when c, d`.
     fn law(&mut self) -> ItemKind {
         let name = self.want_name("the name of a law");
         let params = self.params();
@@ -238,6 +238,12 @@ impl Parser<'_> {
                 }
             }
         };
+        let mut facts = Vec::new();
+        if self.word() == Word::Is && (!self.at_break() || self.ahead(1).kind != Tok::Eq) {
+            self.role(self.at, Role::Continuation);
+            self.at += 1;
+            facts = self.facts();
+        }
         let mut conditions = Vec::new();
         if self.word() == Word::When && (!self.at_break() || self.ahead(1).kind != Tok::Eq) {
             self.role(self.at, Role::Continuation);
@@ -247,7 +253,7 @@ impl Parser<'_> {
                 conditions.push(self.expr());
             }
         }
-        ItemKind::Law(Arc::new(LawDecl { name, params, lhs, rhs, conditions }))
+        ItemKind::Law(Arc::new(LawDecl { name, params, lhs, rhs, facts, conditions }))
     }
 
     /// `schedule NAME(params) at t = e`.

@@ -114,6 +114,7 @@ impl Printer {
                     p.params(&l.params);
                     p.labelled("left", &l.lhs);
                     p.labelled("right", &l.rhs);
+                    p.facts("is", &l.facts);
                     for c in &l.conditions {
                         p.labelled("when", c);
                     }

@@ -128,6 +128,7 @@ pub fn peer(args: &[String]) -> std::io::Result<bool> {
         ("W5", "adam") => ("w5_adam", "solve"),
         ("W5", "chain") => ("w5_chain", "for i"),
         ("W6", "digits") => ("w6_digits", "for t"),
+        ("W8", "hyperclean") => ("w8_cleaning", "solve"),
         ("W9", "std") => ("w9_saddle", "for k"),
         ("W10", "sinkhorn") => ("w10_sinkhorn", "for k"),
         ("W14", "script") => ("w14_value_and_gradient", "value_and_grad"),

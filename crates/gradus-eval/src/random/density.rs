@@ -100,10 +100,7 @@ impl Interp<'_> {
         span: Span,
     ) -> Eval<Num> {
         let Value::Record(fields) = trace else {
-            return Err(Diagnostic::error("E4014", span, format!("the density of `{}` is that of a record of its sites, found {}", decl.name.name, trace.kind()))
-                .at(format!("this is {}", trace.kind()))
-                .help("give every site a value by name: `{mu = 0.5, y = data}`")
-                .into());
+            return Err(self.not_a_trace(decl, trace, span));
         };
         self.no_extra_sites(decl, fields.iter().map(|(n, _)| n), span)?;
         let mut total = self.real(0.0)?;
@@ -114,7 +111,7 @@ impl Interp<'_> {
                 Line::Site(site) => {
                     let name = site.name.name.clone();
                     let Some(v) = trace.field(&name).cloned() else {
-                        return Err(self.missing_site(decl, &site, fields.iter().map(|(n, _)| n), span));
+                        return Err(self.missing_site(decl, &site.name, fields.iter().map(|(n, _)| n), span));
                     };
                     if only.is_none_or(|o| o.contains(&name)) {
                         let l = match &*site.dist {
@@ -133,13 +130,20 @@ impl Interp<'_> {
         Ok(total)
     }
 
-    fn missing_site<'a>(&self, decl: &ModelDecl, site: &Site, have: impl Iterator<Item = &'a Arc<str>>, span: Span) -> Stop {
-        let name = &site.name.name;
+    fn not_a_trace(&self, decl: &ModelDecl, v: &Value, span: Span) -> Stop {
+        Diagnostic::error("E4014", span, format!("the density of `{}` is that of a record of its sites, found {}", decl.name.name, v.kind()))
+            .at(format!("this is {}", v.kind()))
+            .help("give every site a value by name: `{mu = 0.5, y = data}`")
+            .into()
+    }
+
+    fn missing_site<'a>(&self, decl: &ModelDecl, site: &gradus_syntax::ast::Ident, have: impl Iterator<Item = &'a Arc<str>>, span: Span) -> Stop {
+        let name = &site.name;
         let have: Vec<&Arc<str>> = have.collect();
         let word = if decl.guide { "guide" } else { "model" };
         let e = Diagnostic::error("E4015", span, format!("no value for the site `{name}` of the {word} `{}`", decl.name.name))
             .at(format!("the values given are for {}", have.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")))
-            .label(site.name.span, "this choice needs one");
+            .label(site.span, "this choice needs one");
         let e = match self.drawing.last() {
             Some(g) if g.name.span != decl.name.span => {
                 let word = if g.guide { "guide" } else { "model" };
@@ -178,6 +182,11 @@ impl Interp<'_> {
     /// An estimate of the density of the sites kept: the mean over draws of the others from the model itself.
     fn log_marginal(&mut self, of: &Arc<Dist>, keep: &[Arc<str>], particles: usize, x: &Value, span: Span) -> Eval<Num> {
         let Dist::Model { decl, scope } = &**of else { return Err(self.no_such(of, "sites to keep", span)) };
+        let Value::Record(fields) = x else { return Err(self.not_a_trace(decl, x, span)) };
+        self.no_extra_sites(decl, fields.iter().map(|(n, _)| n), span)?;
+        if let Some(name) = super::choices::site_names(decl).into_iter().find(|n| keep.contains(&n.name) && x.field(&n.name).is_none()) {
+            return Err(self.missing_site(decl, name, fields.iter().map(|(n, _)| n), span));
+        }
         let logs = (0..particles).map(|_| self.log_kept(decl, scope, keep, x, span)).collect::<Eval<Vec<_>>>()?;
         self.log_mean(&logs, span)
     }

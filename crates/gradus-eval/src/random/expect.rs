@@ -22,9 +22,15 @@ impl Interp<'_> {
         if let (Some(base), Some(runs)) = (self.step_key, self.draws.samples.take()) {
             let out = self.mean_of_runs(x, env, base, &runs, span);
             self.draws.samples = Some(runs);
-            return out;
+            let out = out?;
+            self.note_estimate(&out, base, span)?;
+            return Ok(out);
         }
-        self.expect_once(x, env, span)
+        let out = self.expect_once(x, env, span)?;
+        if let Some(key) = self.step_key {
+            self.note_estimate(&out, key, span)?;
+        }
+        Ok(out)
     }
 
     fn mean_of_runs(&mut self, x: &Arc<Expect>, env: &Env, base: Num, runs: &Dim, span: Span) -> Eval<Value> {

@@ -17,6 +17,8 @@ pub struct Draws {
     pub samples: Option<Dim>,
     /// Where the choices stand whose strategies are running, innermost last.
     pub sites: Vec<gradus_syntax::Span>,
+    /// Values of expectations in the objective being traced.
+    pub estimates: Vec<super::linear::Estimate>,
     /// How many densities are being evaluated.
     pub densities: usize,
     /// Jumps that do no harm to a derivative.

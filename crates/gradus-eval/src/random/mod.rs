@@ -12,6 +12,7 @@ mod draw;
 mod expect;
 mod jumps;
 mod lanes;
+mod linear;
 mod scope;
 
 pub use dist::{Dist, DistDecl};

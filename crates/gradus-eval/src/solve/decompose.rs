@@ -88,11 +88,13 @@ impl Interp<'_> {
             let (xs, key) = args.split_at(leaves.len().min(args.len()));
             s.step_key = key.first().copied();
             s.batch_sites = 0;
+            s.draws.estimates.clear();
             let x = p.tree.build(&mut xs.iter().copied()).ok_or(Stop::Poisoned)?;
             let env = p.scope(&x);
             let mut parts = Parts { smooth: Vec::new(), terms: Vec::new(), mapped: Vec::new() };
             s.addends(&p.objective, &env, None, xs, &mut parts)?;
             drew = s.batch_sites > 0;
+            s.check_estimates(&parts.smooth, p.objective.span)?;
             let mut outs = Vec::new();
             // Output 0: the smooth part; output 1: everything; output 2: the smooth part without terms of affine functions.
             let mut plain = s.real(0.0)?;

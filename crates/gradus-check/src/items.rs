@@ -288,7 +288,7 @@ impl<'a> Walker<'a> {
             }
             return;
         }
-        // `use sets.linf_ball`: one name of a module.
+        // `use nn.mlp`: one name of a module.
         if names.is_none()
             && !before.is_empty()
             && let Some(module) = self.library(before)

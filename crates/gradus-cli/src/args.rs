@@ -38,6 +38,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run the `test` blocks of scripts
     Test(TestArgs),
+    /// Show an item of the library, list them all, or write its pages
+    Doc(DocArgs),
     /// Put scripts into the standard layout
     Fmt(FmtArgs),
     /// Run the computations of scripts again and again, and say what they take
@@ -152,11 +154,14 @@ pub struct CheckArgs {
 
 #[derive(Args)]
 pub struct TestArgs {
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "laws", conflicts_with = "laws", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Test what sets and terms declare against brute force: those of the library (`std`), or of a script
+    #[arg(long, value_name = "std|FILE")]
+    pub laws: Option<String>,
     #[command(flatten)]
     pub session: SessionArgs,
-    /// Only tests whose name contains this
+    /// Only tests, or sets and terms, whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
     /// Show only failures
@@ -165,6 +170,19 @@ pub struct TestArgs {
     /// Show how long each stage took
     #[arg(long)]
     pub timings: bool,
+}
+
+#[derive(Args)]
+pub struct DocArgs {
+    /// The item to show; without one, all are listed
+    #[arg(value_name = "NAME", conflicts_with = "out")]
+    pub name: Option<String>,
+    /// Write pages into this folder: one a module, an index by problem, an index by paper
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Pages as HTML instead of Markdown
+    #[arg(long, requires = "out")]
+    pub html: bool,
 }
 
 #[derive(Args)]

@@ -8,8 +8,10 @@
 mod args;
 mod bench;
 mod check;
+mod doc;
 mod explain;
 mod fmt;
+mod laws;
 mod machine;
 mod output;
 mod proof;
@@ -61,6 +63,7 @@ fn command(cli: Cli) -> u8 {
         Command::Run(a) => run::run(a, out, err),
         Command::Check(a) => check::check(a, err),
         Command::Test(a) => test::test(a, out, err),
+        Command::Doc(a) => doc::doc(&a),
         Command::Fmt(a) => fmt::fmt(a, err),
         Command::Bench(a) => bench::bench(a, err),
         Command::Calibrate(a) => bench::calibrate(a),

@@ -7,6 +7,9 @@ use gradus::report::{self, Style};
 use gradus::{Outcome, Session, Silent, Status};
 
 pub fn test(args: TestArgs, out: Style, err: Style) -> u8 {
+    if let Some(what) = &args.laws {
+        return crate::laws::check(what, args.filter.as_deref(), args.quiet, args.session.threads, out);
+    }
     let Some(mut session) = output::session(&args.session) else { return USAGE };
     let (mut code, mut passed, mut failed, mut wrong) = (0, 0, 0, 0);
     for path in &args.files {

@@ -225,7 +225,7 @@ impl Interp<'_> {
     pub fn use_module(&mut self, module: usize, u: &UseDecl, span: Span) -> Eval<()> {
         let (source, last, at) = match &u.path {
             UsePath::Library(path) => {
-                // `use sets.linf_ball` names a member; `use nn` the module.
+                // `use nn.mlp` names a member; `use nn` the module.
                 let full: Vec<&str> = path.iter().map(|i| &*i.name).collect();
                 let whole = full.join("/");
                 if self.host.library(&whole).is_some() || path.len() < 2 {

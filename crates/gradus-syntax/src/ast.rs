@@ -50,7 +50,7 @@ pub enum ItemKind {
     Error,
 }
 
-/// `use nn.{mlp, cross_entropy}`, `use sets.linf_ball`, `use nn`, `use "helpers.opt"`.
+/// `use nn.{mlp, cross_entropy}`, `use nn.mlp`, `use nn`, `use "helpers.opt"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UseDecl {
     pub path: UsePath,

@@ -10,7 +10,6 @@ pub mod differential;
 pub mod docs;
 pub mod fuzz;
 pub mod golden;
-pub mod laws;
 pub mod markdown;
 mod mask;
 pub mod proofs;

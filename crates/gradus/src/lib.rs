@@ -8,10 +8,12 @@
 pub mod bench;
 mod bindings;
 pub mod data;
+pub mod docs;
 mod emit;
 mod engine;
 pub mod explain;
 mod host;
+pub mod laws;
 mod options;
 mod outcome;
 mod pipeline;

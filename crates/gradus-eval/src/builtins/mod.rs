@@ -159,6 +159,10 @@ table! {
     "hessian" C(derivative::hessian), "matrix of second derivatives";
     "project" C(crate::solve::oracle::project), "nearest point of a set";
     "contains" C(crate::solve::oracle::contains), "is the point in the set";
+    "violation" C(crate::solve::oracle::violation), "how far a point is from satisfying the conditions of a set";
+    "biject" C(crate::solve::oracle::biject), "the member of a set that stands for a free vector";
+    "tangent" C(crate::solve::oracle::tangent), "a direction projected on the tangent space of a manifold";
+    "retract" C(crate::solve::oracle::retract), "the member of a manifold that a step along a tangent leads to";
     "prox" C(crate::solve::oracle::prox), "proximal operator of a term";
     "conjugate" C(crate::solve::oracle::conjugate), "convex conjugate of a term";
     "mirror_step" C(crate::solve::oracle::mirror_step), "step of mirror descent in the geometry of a set";

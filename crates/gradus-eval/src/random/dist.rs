@@ -88,7 +88,7 @@ impl Dist {
     }
 
     pub(super) fn is(&self, fact: &str) -> bool {
-        self.declared().is_some_and(|(d, ..)| crate::solve::oracle::has_fact(&d.facts, fact))
+        self.declared().is_some_and(|(d, _, bound)| crate::solve::oracle::has_fact(&d.facts, fact, bound))
     }
 
     /// Is a draw a smooth function of the parameters and of noise whose distribution has none?

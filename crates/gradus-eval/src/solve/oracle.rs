@@ -3,9 +3,9 @@
 use crate::builtins::{arguments, given};
 use crate::env::Env;
 use crate::interp::Interp;
-use crate::value::{CallArg, Eval, Num, SetKind, SetValue, Stop, TermKind, TermValue, Value};
+use crate::value::{Bound, CallArg, Eval, Num, SetKind, SetValue, Stop, TermKind, TermValue, Value};
 use gradus_ir::{BinaryOp, DType, Op, ReduceOp, UnaryOp};
-use gradus_syntax::ast::{CompareOp, Expr, ExprKind, Fact, Oracle, SetDecl, TermDecl};
+use gradus_syntax::ast::{CompareOp, Expr, ExprKind, Fact, Oracle, Param, SetDecl, TermDecl};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
@@ -13,14 +13,23 @@ fn find_oracle<'a>(oracles: &'a [Oracle], name: &str) -> Option<&'a Oracle> {
     oracles.iter().find(|o| &*o.name.name == name)
 }
 
-pub fn has_fact(facts: &[Fact], name: &str) -> bool {
-    facts.iter().any(|f| &*f.name.name == name)
+/// Is the fact declared? One whose arguments name sets or terms, as in `is convex(C)`, is theirs to have.
+pub(crate) fn has_fact(facts: &[Fact], name: &str, bound: &Bound) -> bool {
+    let theirs = |e: &Expr| {
+        let ExprKind::Name(n) = &*e.kind else { return true };
+        match bound.iter().find(|(b, _)| *b == n.name) {
+            Some((_, Value::Set(s))) => s.has_fact(name),
+            Some((_, Value::Term(t))) => t.has_fact(name),
+            _ => true,
+        }
+    };
+    facts.iter().any(|f| &*f.name.name == name && f.args.iter().all(theirs))
 }
 
 impl SetValue {
     pub fn has_fact(&self, name: &str) -> bool {
         match &self.kind {
-            SetKind::Declared { decl, .. } => has_fact(&decl.facts, name),
+            SetKind::Declared { decl, args, .. } => has_fact(&decl.facts, name, args),
             SetKind::Interval(..) => matches!(name, "convex" | "separable" | "bounded" | "polyhedral"),
             SetKind::Meet(a, b) => match name {
                 "bounded" => a.has_fact(name) || b.has_fact(name),
@@ -46,13 +55,13 @@ impl SetValue {
         }
     }
 
-    /// Is there a way to project on it? Two sets meet in closed form where both act entry by entry.
+    /// Is there a way to project on it? Convex sets meet by Dykstra's algorithm where they do not act entry by entry.
     pub fn can_project(&self) -> bool {
         match &self.kind {
             SetKind::Declared { decl, .. } => find_oracle(&decl.oracles, "project").is_some(),
             SetKind::Interval(..) => true,
             SetKind::Meet(a, b) => {
-                a.can_project() && b.can_project() && a.has_fact("separable") && b.has_fact("separable")
+                a.can_project() && b.can_project() && (self.has_fact("separable") || self.has_fact("convex"))
             }
             SetKind::Product(p) => p.iter().all(|(_, s)| s.can_project()),
         }
@@ -62,7 +71,7 @@ impl SetValue {
 impl TermValue {
     pub fn has_fact(&self, name: &str) -> bool {
         match &self.kind {
-            TermKind::Declared { decl, .. } => has_fact(&decl.facts, name),
+            TermKind::Declared { decl, args, .. } => has_fact(&decl.facts, name, args),
             TermKind::Indicator(s) => match name {
                 "convex" | "separable" => s.has_fact(name),
                 _ => false,
@@ -96,7 +105,7 @@ impl Interp<'_> {
         for p in &decl.params {
             let name = &p.name.name;
             match (args.iter().find(|(n, _)| n == name), &p.default) {
-                (Some((_, value)), _) => scope = scope.bind(name.clone(), value.clone()),
+                (Some((_, value)), _) => scope = self.setting_scope(p, value, &scope, span)?,
                 (None, Some(d)) => {
                     let value = self.eval(d, &scope)?;
                     scope = scope.bind(name.clone(), value);
@@ -118,12 +127,23 @@ impl Interp<'_> {
         Ok(scope)
     }
 
-    fn set_oracle(&mut self, s: &Arc<SetValue>, name: &str, v: &Value, span: Span) -> Eval<Option<Value>> {
+    /// A scope with a parameter's value, and with the lengths that its type names.
+    fn setting_scope(&mut self, p: &Param, value: &Value, scope: &Env, span: Span) -> Eval<Env> {
+        let (value, scope) = match &p.ty {
+            Some(t) => self.check_type(t, value.clone(), scope, span, &format!("the parameter `{}`", p.name.name))?,
+            None => (value.clone(), scope.clone()),
+        };
+        Ok(scope.bind(p.name.name.clone(), value))
+    }
+
+    /// An oracle of a declared set at a point, or at a point and a direction. `None` where the set has no such oracle.
+    fn set_oracle(&mut self, s: &Arc<SetValue>, name: &str, at: &[&Value], span: Span) -> Eval<Option<Value>> {
         let SetKind::Declared { decl, env, args } = &s.kind else { return Ok(None) };
         let Some(o) = find_oracle(&decl.oracles, name).cloned() else { return Ok(None) };
-        let mut scope = self.set_scope(decl, env, args, v, span)?;
-        if let Some(p) = o.params.first() {
-            scope = scope.bind(p.name.clone(), v.clone());
+        let Some(first) = at.first() else { return Ok(None) };
+        let mut scope = self.set_scope(decl, env, args, first, span)?;
+        for (p, v) in o.params.iter().zip(at) {
+            scope = scope.bind(p.name.clone(), (*v).clone());
         }
         self.eval(&o.body, &scope).map(Some)
     }
@@ -131,7 +151,7 @@ impl Interp<'_> {
     /// The nearest point of the set.
     pub fn project(&mut self, s: &Arc<SetValue>, v: &Value, span: Span) -> Eval<Value> {
         match &s.kind {
-            SetKind::Declared { decl, .. } => match self.set_oracle(s, "project", v, span)? {
+            SetKind::Declared { decl, .. } => match self.set_oracle(s, "project", &[v], span)? {
                 Some(p) => Ok(p),
                 None => Err(Diagnostic::error("E3005", span, format!("the set `{}` has no projection", decl.name.name))
                 .at("a projection is needed here").into()),
@@ -146,8 +166,12 @@ impl Interp<'_> {
                         .help("state one of the two as a constraint: `subject to x in …`")
                         .into());
                 }
-                let p = self.project(a, v, span)?;
-                self.project(b, &p, span)
+                if s.has_fact("separable") {
+                    let p = self.project(a, v, span)?;
+                    return self.project(b, &p, span);
+                }
+                let dykstra = self.library_function("sets/elementary", "dykstra", span)?;
+                self.call_values(&dykstra, &[Value::Set(a.clone()), Value::Set(b.clone()), v.clone()], span)
             }
             SetKind::Product(parts) => {
                 let Value::Record(fields) = v else { return Err(self.not_numeric(v, span)) };
@@ -237,6 +261,12 @@ impl Interp<'_> {
                 out.extend(self.violation_of(b, env)?);
                 Ok(out)
             }
+            // Of two sets the nearer counts. Other conditions may be meant entry by entry.
+            ExprKind::Binary(gradus_syntax::ast::BinaryOp::Or, a, b) if is_membership(a) && is_membership(b) => {
+                let (p, q) = (self.violation_of(a, env)?, self.violation_of(b, env)?);
+                let (p, q) = (self.worst(p, e.span)?, self.worst(q, e.span)?);
+                Ok(vec![self.bin(BinaryOp::Min, p, q, e.span)?])
+            }
             ExprKind::Binary(gradus_syntax::ast::BinaryOp::In, a, s) => {
                 let (x, s_value) = (self.eval(a, env)?, self.eval(s, env)?);
                 let set = self.as_set(&s_value, s.span)?;
@@ -262,6 +292,14 @@ impl Interp<'_> {
         }
     }
 
+    fn worst(&mut self, violations: Vec<Num>, span: Span) -> Eval<Num> {
+        let mut worst = self.real(0.0)?;
+        for v in violations {
+            worst = self.bin(BinaryOp::Max, worst, v, span)?;
+        }
+        Ok(worst)
+    }
+
     pub fn contains(&mut self, s: &Arc<SetValue>, x: &Value, tol: f64, span: Span) -> Eval<Value> {
         let mut ok = self.bool(true)?;
         let t = self.real(tol)?;
@@ -278,7 +316,7 @@ impl Interp<'_> {
         for p in decl.params.iter().skip(1) {
             let name = &p.name.name;
             match (args.iter().find(|(n, _)| n == name), &p.default) {
-                (Some((_, value)), _) => scope = scope.bind(name.clone(), value.clone()),
+                (Some((_, value)), _) => scope = self.setting_scope(p, value, &scope, span)?,
                 (None, Some(d)) => {
                     let value = self.eval(d, &scope)?;
                     scope = scope.bind(name.clone(), value);
@@ -388,7 +426,7 @@ impl Interp<'_> {
     /// A member of the set with the least inner product with `g`, where the set knows one.
     pub fn linear_minimizer(&mut self, s: &Arc<SetValue>, g: &Value, span: Span) -> Eval<Option<Value>> {
         match &s.kind {
-            SetKind::Declared { .. } => self.set_oracle(s, "minimize_linear", g, span),
+            SetKind::Declared { .. } => self.set_oracle(s, "minimize_linear", &[g], span),
             SetKind::Interval(lo, hi) => {
                 let zero = Value::Num(self.real(0.0)?);
                 let (lo, hi) = (lo.clone(), hi.clone());
@@ -428,13 +466,8 @@ impl Interp<'_> {
             }
             return Ok(Value::record(out));
         }
-        if let SetKind::Declared { decl, env, args } = &s.kind
-            && let Some(o) = find_oracle(&decl.oracles, "mirror_step").cloned()
-            && let [at, along] = o.params.as_slice()
-        {
-            let scope = self.set_scope(decl, env, args, v, span)?;
-            let scope = scope.bind(at.name.clone(), v.clone()).bind(along.name.clone(), g.clone());
-            return self.eval(&o.body, &scope);
+        if let Some(moved) = self.set_oracle(s, "mirror_step", &[v, g], span)? {
+            return Ok(moved);
         }
         let moved = self.arith(BinaryOp::Sub, v, g, span, span, span)?;
         self.project(s, &moved, span)
@@ -446,6 +479,10 @@ pub(crate) fn mirror_step(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> E
     let (set, v, g) = (given(set, span)?, given(v, span)?, given(g, span)?);
     let set = set_arg(s, set)?;
     s.mirror_step(&set, &v.value, &g.value, span)
+}
+
+fn is_membership(e: &Expr) -> bool {
+    matches!(&*e.kind, ExprKind::Binary(gradus_syntax::ast::BinaryOp::In, ..))
 }
 
 fn set_arg(s: &mut Interp<'_>, a: &CallArg) -> Eval<Arc<SetValue>> {
@@ -471,6 +508,49 @@ pub(crate) fn contains(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval
         None => s.tolerance(1e-9),
     };
     s.contains(&set, &v.value, tol, span)
+}
+
+pub(crate) fn violation(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [set, v] = arguments(args, ["set", "point"], 2, "violation", span)?;
+    let (set, v) = (given(set, span)?, given(v, span)?);
+    let set = set_arg(s, set)?;
+    let all = s.violations(&set, &v.value, span)?;
+    Ok(Value::Num(s.worst(all, span)?))
+}
+
+pub(crate) fn biject(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [set, u] = arguments(args, ["set", "point"], 2, "biject", span)?;
+    let (set, u) = (given(set, span)?, given(u, span)?);
+    let set = set_arg(s, set)?;
+    match s.set_oracle(&set, "biject", &[&u.value], span)? {
+        Some(v) => Ok(v),
+        None => Err(Diagnostic::error("E3051", span, format!("no map from free vectors to the set `{}` is known", set.describe()))
+            .at("such a map is needed here")
+            .help("add `biject u = …` to the set: a member for every u")
+            .into()),
+    }
+}
+
+pub(crate) fn tangent(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    at_a_point(s, args, "tangent", span)
+}
+
+pub(crate) fn retract(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    at_a_point(s, args, "retract", span)
+}
+
+/// An oracle of a manifold: at a member, for a direction.
+fn at_a_point(s: &mut Interp<'_>, args: &[CallArg], name: &str, span: Span) -> Eval<Value> {
+    let [set, x, u] = arguments(args, ["set", "point", "direction"], 3, name, span)?;
+    let (set, x, u) = (given(set, span)?, given(x, span)?, given(u, span)?);
+    let set = set_arg(s, set)?;
+    match s.set_oracle(&set, name, &[&x.value, &u.value], span)? {
+        Some(v) => Ok(v),
+        None => Err(Diagnostic::error("E3050", span, format!("the set `{}` has no `{name}`", set.describe()))
+            .at("a manifold is needed here")
+            .help("a set becomes one by its oracles `tangent(x, u) = …` and `retract(x, u) = …`")
+            .into()),
+    }
 }
 
 pub(crate) fn prox(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {

@@ -149,6 +149,11 @@ impl Interp<'_> {
                 }
                 _ => Err(not_a_set(v, span)),
             },
+            // A set for each field: their product.
+            Value::Record(fields) if !fields.is_empty() => {
+                let parts = fields.iter().map(|(n, v)| Ok((n.clone(), self.as_set(v, span)?))).collect::<Eval<_>>()?;
+                Ok(Arc::new(SetValue { kind: SetKind::Product(parts) }))
+            }
             Value::Poison => Err(Stop::Poisoned),
             other => Err(not_a_set(other, span)),
         }

@@ -86,10 +86,10 @@ impl ProxFn {
 }
 
 impl Interp<'_> {
-    /// A set on the whole unknown as parts, one for each field of a product and each side of an intersection.
+    /// A set on the whole unknown as parts, one for each field of a product, and for each side of an intersection that acts entry by entry.
     pub fn set_parts(&self, s: &Arc<SetValue>, tree: &TypeTree, first: usize, span: Span, out: &mut Vec<ProxPart>) {
         match (&s.kind, tree) {
-            (SetKind::Meet(a, b), _) => {
+            (SetKind::Meet(a, b), _) if s.has_fact("separable") => {
                 self.set_parts(a, tree, first, span, out);
                 self.set_parts(b, tree, first, span, out);
             }

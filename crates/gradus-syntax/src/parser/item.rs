@@ -90,7 +90,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `use nn`, `use nn.{mlp}`, `use sets.linf_ball`, `use "file.opt"`, `use "file.opt".{f}`.
+    /// `use nn`, `use nn.{mlp}`, `use nn.mlp`, `use "file.opt"`, `use "file.opt".{f}`.
     fn use_decl(&mut self) -> ItemKind {
         let token = self.token();
         let path = if token.kind == Tok::Str {

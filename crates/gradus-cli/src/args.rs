@@ -40,6 +40,8 @@ pub enum Command {
     Test(TestArgs),
     /// Show an item of the library, list them all, or write its pages
     Doc(DocArgs),
+    /// Compare every derivative that scripts and their tests take with differences, at their own data
+    CheckGrad(CheckGradArgs),
     /// Put scripts into the standard layout
     Fmt(FmtArgs),
     /// Run the computations of scripts again and again, and say what they take
@@ -183,6 +185,17 @@ pub struct DocArgs {
     /// Pages as HTML instead of Markdown
     #[arg(long, requires = "out")]
     pub html: bool,
+}
+
+#[derive(Args)]
+pub struct CheckGradArgs {
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// One line of JSON for each script instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]

@@ -16,6 +16,7 @@ mod machine;
 mod output;
 mod proof;
 mod run;
+mod slopes;
 mod terminal;
 mod test;
 mod units;
@@ -62,6 +63,7 @@ fn command(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(a) => run::run(a, out, err),
         Command::Check(a) => check::check(a, err),
+        Command::CheckGrad(a) => slopes::check(a, out, err),
         Command::Test(a) => test::test(a, out, err),
         Command::Doc(a) => doc::doc(&a),
         Command::Fmt(a) => fmt::fmt(a, err),

@@ -24,6 +24,11 @@ pub trait Engine {
     /// The outputs of a graph whose shapes are all known. `inputs` are in parameter order.
     fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
 
+    /// What inner solves did in the runs since this was asked last.
+    fn counted(&mut self) -> Vec<Level> {
+        Vec::new()
+    }
+
     /// The same without rewriting and in double precision, whatever the precision of the run: for what is measured once and
     /// must not share a form with what it measures.
     fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;
@@ -58,6 +63,81 @@ pub enum Unfit {
     Form(String),
     /// The right side holds an instance of the left one.
     Loops,
+}
+
+/// The inner solves (or linear systems) of one place, counted over a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    pub what: Arc<str>,
+    pub origin: Origin,
+    pub solves: f64,
+    /// Fewest, mean, most; NaN where it is not known.
+    pub steps: [f64; 3],
+    /// The same of the residuals: of optimality, or relative ones of linear systems.
+    pub residual: [f64; 3],
+    /// How many ended without converging, and how many of no use.
+    pub unfinished: f64,
+    pub away: f64,
+}
+
+impl Level {
+    /// From the numbers that a graph gives for a tally.
+    pub fn new(what: Arc<str>, origin: Origin, sums: &[f64], least: &[f64], most: &[f64]) -> Option<Level> {
+        let [solves, steps, residual, unfinished, away] = *sums else { return None };
+        let ([s0, r0], [s1, r1]) = (<[f64; 2]>::try_from(least).ok()?, <[f64; 2]>::try_from(most).ok()?);
+        (solves > 0.0).then(|| Level {
+            what,
+            origin,
+            solves,
+            steps: [s0, steps / solves, s1],
+            residual: [r0, residual / solves, r1],
+            unfinished,
+            away,
+        })
+    }
+
+    /// Both runs together.
+    pub fn with(&self, o: &Level) -> Level {
+        let n = self.solves + o.solves;
+        let join = |a: &[f64; 3], b: &[f64; 3]| {
+            // NaN wins: what is not known of a part is not known of the whole.
+            let (least, most) = if (a[0] - b[0]).is_nan() { (f64::NAN, f64::NAN) } else { (a[0].min(b[0]), a[2].max(b[2])) };
+            [least, (a[1] * self.solves + b[1] * o.solves) / n, most]
+        };
+        Level {
+            solves: n,
+            steps: join(&self.steps, &o.steps),
+            residual: join(&self.residual, &o.residual),
+            unfinished: self.unfinished + o.unfinished,
+            away: self.away + o.away,
+            ..self.clone()
+        }
+    }
+}
+
+/// A derivative of a script, beside differences: along one direction, the worst of those that were tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slope {
+    pub what: &'static str,
+    pub span: Span,
+    pub ours: f64,
+    pub differences: f64,
+    /// Their difference, relative to the larger.
+    pub error: f64,
+    pub verdict: Verdict,
+}
+
+/// From good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Agrees,
+    /// Not compared alone: its point is only known inside a loop, or inside another derivative.
+    Inside,
+    /// The slopes on both sides differ, and the derivative lies between them.
+    Kink,
+    Differs,
+    /// There is no finite number to compare.
+    Failed,
 }
 
 /// Why a run did not give its outputs.
@@ -206,6 +286,8 @@ pub enum Event {
     Save { value: Output, path: String, span: Span },
     /// A solve has ended.
     Solved { name: Option<String>, record: Output, span: Span },
+    /// A derivative was compared with differences. Sent only when asked for.
+    Slope(Slope),
     Test { name: Arc<str>, passed: bool, diagnostics: Vec<Diagnostic> },
     Warning(Diagnostic),
     /// A stage's artifact in text form, for `explain` and golden files. Sent only when asked for.

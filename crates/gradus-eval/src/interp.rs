@@ -31,6 +31,8 @@ pub struct Options {
     pub silent: bool,
     /// Record the trace of every solve, mentioned or not.
     pub trace_all: bool,
+    /// Compare each derivative with differences.
+    pub check_slopes: bool,
     /// Send `Event::Stage` for the graphs that are built.
     pub stages: bool,
     /// The float type of runs.
@@ -39,7 +41,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { seed: 0, tests: false, filter: None, silent: false, trace_all: false, stages: false, precision: Precision::F64 }
+        Options { seed: 0, tests: false, filter: None, silent: false, trace_all: false, check_slopes: false, stages: false, precision: Precision::F64 }
     }
 }
 
@@ -89,6 +91,13 @@ pub struct Interp<'h> {
     pub(crate) checked: HashSet<(Span, Vec<Ty>)>,
     /// What was made of graphs before.
     pub(crate) memo: Memo,
+    /// What the inner solves of the solve being run did.
+    pub(crate) levels: Vec<crate::host::Level>,
+    /// Does the script itself ask for the derivative that is taken next? Then it may be compared with differences.
+    pub(crate) asked: bool,
+    /// Derivatives compared so far, by place and kind, and places where none could be.
+    pub(crate) slopes_at: HashMap<(Span, &'static str), usize>,
+    pub(crate) slopes_skipped: std::collections::BTreeSet<Span>,
     /// Results of the tests so far.
     pub(crate) tests: Vec<bool>,
     /// For each tested law the number of instances, and how far apart its sides were.
@@ -123,6 +132,10 @@ impl<'h> Interp<'h> {
             lanes: Default::default(),
             checked: HashSet::new(),
             memo: Memo::default(),
+            levels: Vec::new(),
+            asked: false,
+            slopes_at: HashMap::new(),
+            slopes_skipped: Default::default(),
             tests: Vec::new(),
             laws: HashMap::new(),
         }
@@ -296,6 +309,10 @@ impl<'h> Interp<'h> {
                 Ok(outs) => outs,
                 Err(fault) => return Err(self.fault(fault)),
             };
+            let levels = self.host.engine().counted();
+            if !as_written {
+                self.warn_levels(&levels);
+            }
             // A check that failed is told; NaN for any other reason is a value like others.
             if outs.iter().any(|a| a.data.iter().any(|v| v.is_nan()))
                 && let Some(stop) = self.failed_check(&graph, &inputs)

@@ -249,11 +249,18 @@ impl Interp<'_> {
     }
 
     /// Run a part, and keep its values.
+    /// Keeps what inner solves did in the run before.
+    fn hear(&mut self) {
+        let new = self.host.engine().counted();
+        crate::solve::levels::merge(&mut self.levels, new);
+    }
+
     pub(crate) fn run_part(&mut self, part: &Part, span: Span) -> Eval<()> {
         self.stage("ir", "solve", &part.graph);
         self.about(Purpose::Solve, span);
         match self.host.engine().run(&part.graph, &part.inputs) {
             Ok(outs) => {
+                self.hear();
                 self.known.extend(part.ids.iter().copied().zip(outs));
                 Ok(())
             }
@@ -311,6 +318,7 @@ impl Interp<'_> {
             Err(crate::host::Fault::Cancelled) => return Err(Stop::Cancelled),
             Err(_) => return Ok(false),
         };
+        self.hear();
         for (k, (a, differs)) in outs.iter().zip(&batched.outputs).enumerate() {
             for (l, p) in parts.iter().enumerate() {
                 let Some(id) = p.ids.get(k) else { continue };

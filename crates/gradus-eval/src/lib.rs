@@ -22,6 +22,7 @@ mod parameters;
 mod random;
 mod run;
 mod script;
+mod slopes;
 mod solve;
 mod tracer;
 mod tree;

@@ -40,6 +40,7 @@ pub fn run_script(ast: &Module, text: &Arc<str>, host: &mut dyn Host, options: &
     i.bind_seed(m);
     i.declare_items(m, ast);
     let r = i.run_items(m, ast, options.tests);
+    i.tell_skipped();
     let mut out = Outcome { cancelled: matches!(r, Err(Stop::Cancelled)), ..Outcome::default() };
     if let Err(Stop::Diagnostic(d)) = r {
         i.diagnostics.push(*d);

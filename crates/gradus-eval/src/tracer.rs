@@ -89,6 +89,20 @@ impl Tracer {
         self.levels.first().is_some_and(|l| l.uid == n.level)
     }
 
+    /// The value that a capture stands for, as far out as it goes.
+    pub fn source(&self, n: Num) -> Num {
+        let mut at = n;
+        while let Some(from) = self
+            .levels
+            .iter()
+            .find(|l| l.uid == at.level)
+            .and_then(|l| l.captures.iter().find(|(_, p)| **p == at.id).map(|(outer, _)| *outer))
+        {
+            at = from;
+        }
+        at
+    }
+
     pub fn graph_of(&self, n: Num) -> Option<&Graph> {
         self.levels.iter().rev().find(|l| l.uid == n.level).map(|l| &l.graph)
     }

@@ -192,6 +192,12 @@ pub struct Minibatch {
 }
 
 impl Value {
+    /// Is it a function of a script with a parameter of that name?
+    pub fn has_parameter(&self, name: &str) -> bool {
+        let Value::Fn(f) = self else { return false };
+        matches!(&**f, Function::Closure { params, .. } if params.iter().any(|p| &*p.name.name == name))
+    }
+
     pub fn list(items: Vec<Value>) -> Value {
         Value::List(Arc::new(items))
     }

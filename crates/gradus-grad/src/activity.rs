@@ -36,6 +36,7 @@ pub(crate) fn is_flat(op: &Op) -> bool {
         | Op::Literal(_)
         | Op::DimValue(_)
         | Op::Iota(_)
+        | Op::Recall(_)
         | Op::ArgReduce { .. }
         | Op::ArgSort { .. }
         | Op::Key
@@ -92,7 +93,7 @@ pub(crate) fn activity(g: &Graph, params: &[bool]) -> Activity {
                 vec![some; node.tys.len()]
             }
             Op::Stationary => vec![false],
-            Op::Check(_) => vec![inputs.first().copied().unwrap_or(false)],
+            Op::Check(_) | Op::Tally(_) => vec![inputs.first().copied().unwrap_or(false)],
             Op::Get(k) => vec![node.inputs.first().is_some_and(|i| act.of(*i, *k as usize))],
             _ if !some || is_flat(&node.op) => vec![false; node.tys.len()],
             Op::Loop(l) => {
@@ -165,7 +166,7 @@ pub(crate) fn reached(g: &Graph, outputs: &[bool]) -> Vec<bool> {
             Op::Get(k) => mark(0, *k as usize),
             Op::Implicit(i) => (i.values..node.inputs.len()).for_each(|k| mark(k, 0)),
             Op::Stationary => {}
-            Op::Check(_) => mark(0, 0),
+            Op::Check(_) | Op::Tally(_) => mark(0, 0),
             op if is_flat(op) => {}
             Op::Loop(l) => {
                 let carries = carried_back(l, &of[1..=l.carries], &of[l.carries + 1..]);

@@ -2,9 +2,10 @@
 
 mod backward;
 mod branch;
+mod checkpoints;
 mod forward;
 
-pub(crate) use backward::pull_loop;
+pub(crate) use backward::{Kept, pull_loop};
 pub(crate) use branch::{pull_cond, push_cond};
 pub(crate) use forward::push_loop;
 

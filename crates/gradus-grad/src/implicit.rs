@@ -10,7 +10,7 @@ use crate::error::{GradResult, internal};
 use crate::jvp::{Place, outputs, push_region};
 use crate::vjp::pull_region;
 use gradus_ir::build::Build;
-use gradus_ir::{Graph, Implicit, NodeId, Op, Ty};
+use gradus_ir::{Graph, Implicit, NodeId, Op, Ty, UnaryOp};
 use std::sync::Arc;
 
 /// Solution and tangents. Those of the values themselves are not asked for: they come from the equation.
@@ -35,6 +35,7 @@ pub(crate) fn push(b: &mut Build, i: &Implicit, xs: &[NodeId], ts: &[Option<Delt
         right.push(b.neg(t)?);
     }
     let us = linear(b, i, &right, &ys, cs, false)?;
+    let us = us.into_iter().map(|u| of_solution(b, i, &ys, u)).collect::<GradResult<Vec<_>>>()?;
     Ok(Place { values: ys, tangents: us.into_iter().map(|u| Some(Delta::new(u, masked))).collect() })
 }
 
@@ -70,9 +71,23 @@ pub(crate) fn pull(
     let back = pulled.cotangents_only(n)?;
     let mut found = b.graph.inline(&back, &given)?.into_iter();
     for (r, c) in result.iter_mut().zip(&pulled.cotangents) {
-        *r = c.and_then(|m| found.next().map(|id| Delta::new(id, m || masked)));
+        if let Some((m, id)) = c.and_then(|m| found.next().map(|id| (m, id))) {
+            *r = Some(Delta::new(of_solution(b, i, &ys, id)?, m || masked));
+        }
     }
     Ok(result)
+}
+
+/// A derivative where there is a solution: of NaN there is none, even where the equation's derivative does not ask for the point.
+fn of_solution(b: &mut Build, i: &Implicit, ys: &[NodeId], d: NodeId) -> GradResult<NodeId> {
+    let mut there = b.bool(true)?;
+    for y in ys {
+        let sum = b.sum_all(*y)?;
+        let finite = b.un(UnaryOp::IsFinite, sum)?;
+        there = b.and(there, finite)?;
+    }
+    let text = format!("this `{}` has no solution", i.label);
+    Ok(b.op(Op::Check(text.into()), &[d, there])?)
 }
 
 /// The solution of the linear equation with the residual's derivative by its values (or the transpose), as a solution with an

@@ -129,6 +129,7 @@ pub(crate) fn tangents(
             Some(t) => one(Some(t.with(b.op(op.clone(), &[t.id, xs[1]])?))),
             None => one(None),
         },
+        Op::Store(_) | Op::Tally(_) => one(ts.first().copied().flatten()),
         Op::Unary(_) | Op::Binary(_) | Op::Select => one(elementwise::push(b, op, xs, y, ts)?),
         _ if linear::is_linear(op) => one(linear::push(b, op, xs, ts)?),
         Op::Solve { .. } | Op::TriangularSolve { .. } => linalg::push(b, op, xs, ys, ts)?,

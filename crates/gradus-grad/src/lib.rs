@@ -27,8 +27,10 @@
 //!
 //! # Loops
 //!
-//! The reverse of a loop keeps the carries that it reads, at the start of each step: memory is the bound on the number
-//! of steps times their size, and the body is computed once more on the way back. Tangents keep nothing.
+//! The reverse of a loop keeps the carries that it reads, at the start of each step: memory is the bound n on the number
+//! of steps times their size, and the body is computed once more on the way back. Where that would be more than four million
+//! numbers (and the loop neither scans nor collects), the carries of every sqrt(n)-th step are kept and the steps between computed
+//! twice more: memory is 2 sqrt(n) carries, and the result has the same bits. Tangents keep nothing.
 
 mod activity;
 mod batch;

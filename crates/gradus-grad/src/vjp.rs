@@ -1,7 +1,7 @@
 //! Reverse mode: the region as it is, then cotangents from its outputs back to its parameters.
 
 use crate::activity::{Activity, activity};
-use crate::control;
+use crate::control::{self, Kept};
 use crate::delta::{Delta, guard_whole, plus, zeros};
 use crate::error::{GradError, GradResult, internal};
 use crate::jvp::{outputs, tangents};
@@ -90,7 +90,7 @@ fn mapped(map: &[Option<NodeId>], id: NodeId) -> GradResult<NodeId> {
 
 /// A copy of what the outputs need, with some loops replaced by ones that also keep their history, and without the marks that
 /// were passed by.
-fn settle(g: &Graph, replaced: &[(NodeId, Op)], passed: &[NodeId]) -> GradResult<Graph> {
+fn settle(g: &Graph, replaced: &[(NodeId, Kept)], passed: &[NodeId]) -> GradResult<Graph> {
     let live = g.live();
     let mut out = Graph::new();
     let mut map: Vec<Option<NodeId>> = vec![None; g.len()];
@@ -105,7 +105,18 @@ fn settle(g: &Graph, replaced: &[(NodeId, Op)], passed: &[NodeId]) -> GradResult
             map[id.index()] = Some(mapped(&map, node.inputs[0])?);
             continue;
         }
-        let op = replaced.iter().find(|(k, _)| *k == id).map_or(&node.op, |(_, op)| op);
+        let kept = |id: NodeId| replaced.iter().find(|(k, _)| *k == id).map(|(_, kept)| kept);
+        // The steps of a loop in parts are those of its parts together.
+        if let (Op::Get(0), Some(from)) = (&node.op, node.inputs.first())
+            && let Some(at) = kept(*from).and_then(|k| k.counts)
+        {
+            let from = mapped(&map, *from)?;
+            let b = &mut Build::new(&mut out, node.origin);
+            let parts = b.get(from, at)?;
+            map[id.index()] = Some(b.reduce(ReduceOp::Sum, parts, &[0])?);
+            continue;
+        }
+        let op = kept(id).map_or(&node.op, |k| &k.op);
         let inputs = node.inputs.iter().map(|i| mapped(&map, *i)).collect::<GradResult<Vec<_>>>()?;
         map[id.index()] = Some(out.add(op.clone(), &inputs, node.origin)?);
     }
@@ -120,7 +131,7 @@ struct Reverse<'r> {
     map: Vec<Option<NodeId>>,
     /// For each node and each of its outputs, the sum of the cotangents so far.
     cts: Vec<Vec<Option<Delta>>>,
-    replaced: Vec<(NodeId, Op)>,
+    replaced: Vec<(NodeId, Kept)>,
 }
 
 impl Reverse<'_> {
@@ -155,6 +166,7 @@ impl Reverse<'_> {
                 let d = single()?;
                 vec![Some(d.with(b.op(op.clone(), &[d.id, xs[1]])?)), None]
             }
+            Op::Store(_) | Op::Tally(_) => std::iter::once(Some(single()?)).chain(xs.iter().skip(1).map(|_| None)).collect(),
             Op::Implicit(i) => implicit::pull(b, i, &xs, y, &cts, &want)?,
             Op::Unary(_) | Op::Binary(_) | Op::Select => elementwise::pull(b, op, &xs, y, single()?, &want)?,
             _ if linear::is_linear(op) => linear::pull(b, op, &xs, single()?, &want)?,

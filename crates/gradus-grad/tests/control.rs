@@ -567,3 +567,57 @@ fn ints_given_for_reals() {
     });
     check(&g, &[Array::scalar(0.3)], "int rows");
 }
+
+/// `n` steps over a vector of `m`, with `stop` as the bound of an early end; `plain`: the loop also collects something, so that its
+/// whole history is kept.
+fn long(n: i64, m: usize, stop: Option<f64>, plain: bool) -> Graph {
+    region(&[&[m], &[m], &[]], |b, p| {
+        let (zero, k) = (b.real(0.0)?, b.int(0)?);
+        let more: Step = &|b, c| {
+            let bound = b.real(stop.unwrap_or(0.0))?;
+            Ok(vec![b.lt(c[2], bound)?])
+        };
+        let body: Step = &|b, c| {
+            let (i, x, t, count, held, s) = (c[0], c[1], c[2], c[3], c[4], c[5]);
+            let i = b.to_real(i)?;
+            let small = b.real(1e-3)?;
+            let i = b.mul(i, small)?;
+            let y = b.mul(held, s)?;
+            let y = b.add(y, i)?;
+            let y = b.sin(y)?;
+            let y = b.mul(y, held)?;
+            let x1 = b.mul(x, s)?;
+            let x1 = b.add(x1, y)?;
+            let one = b.real(1.0)?;
+            let t1 = b.add(t, one)?;
+            let more = b.int(1)?;
+            let count1 = b.add(count, more)?;
+            Ok(if plain { vec![x1, t1, count1, t] } else { vec![x1, t1, count1] })
+        };
+        let trip = match stop {
+            Some(_) => Trip::While { limit: Dim::Known(n) },
+            None => Trip::Count(Dim::Known(n)),
+        };
+        let cond = stop.map(|_| more);
+        let outs = looped(b, Spec { trip, carries: &[p[0], zero, k], scanned: &[], captured: &[p[1], p[2]], cond, body })?;
+        let total = b.sum_all(outs[1])?;
+        let steps = b.to_real(outs[0])?;
+        let counted = b.to_real(outs[3])?;
+        Ok(vec![b.mul(total, steps)?, counted])
+    })
+}
+
+#[test]
+fn a_long_loop_is_kept_in_part_with_the_same_bits() {
+    let m = 2100;
+    let inputs = [random_array(&mut Rng(1), DType::Real, &[m]), random_array(&mut Rng(2), DType::Real, &[m]), array(&[], &[0.9])];
+    for stop in [None, Some(1500.0), Some(-1.0)] {
+        let [parts, plain] = [false, true].map(|p| grad(&long(2100, m, stop, p), &[true, true, true]).unwrap());
+        assert!(parts.to_string().contains("backwards in parts") && !plain.to_string().contains("in parts"));
+        let (a, b) = (run(&parts, &inputs), run(&plain, &inputs));
+        for (x, y) in a.iter().zip(&b) {
+            let bits = |a: &Array| a.data.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert!(bits(x) == bits(y), "{stop:?}");
+        }
+    }
+}

@@ -320,7 +320,11 @@ pub fn infer(op: &Op, inputs: &[&[Ty]]) -> IrResult<Types> {
                 .collect()
         }
         Op::Implicit(i) => implicit_types(i, inputs),
-        Op::Stationary => {
+        Op::Tally(_) => {
+            arity(4)?;
+            one(arg(0)?.clone())
+        }
+        Op::Stationary | Op::Recall(_) | Op::Store(_) => {
             arity(1)?;
             one(arg(0)?.clone())
         }

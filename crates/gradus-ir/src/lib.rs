@@ -7,6 +7,7 @@
 
 pub mod array;
 pub mod build;
+mod carried;
 pub mod dim;
 pub mod error;
 mod fold;
@@ -25,6 +26,7 @@ pub mod ty;
 pub mod verify;
 
 pub use array::Array;
+pub use carried::{COUNTS, Counted};
 pub use dim::Dim;
 pub use error::{IrError, IrResult};
 pub use graph::{Graph, Node, NodeId, Origin};

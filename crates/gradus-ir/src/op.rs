@@ -265,6 +265,13 @@ pub enum Op {
     Stationary,
     /// `(value, ok)`, `ok` one bool: the value where it holds, NaN where not. The text says what did not hold.
     Check(Arc<str>),
+    /// Where iterations start: what the `Store` of that name put down in the step before of the loop around it, else the operand.
+    /// Its derivative is zero: how a solution is found does not count.
+    Recall(Arc<str>),
+    /// The identity; puts its operand down for the `Recall` of that name and type.
+    Store(Arc<str>),
+    /// `(value, code, steps, residual)`: the value; how its solve ended is counted under that name.
+    Tally(Arc<str>),
     /// The identity; asking for its derivative is an error that names the construct.
     NoGrad(Arc<str>),
     /// `(anything)`: seconds since the run began; depends on its operand so that it is read again each step.
@@ -328,6 +335,9 @@ impl Op {
             Op::Stationary => "stationary",
             Op::Check(_) => "check",
             Op::Get(_) => "get",
+            Op::Recall(_) => "recall",
+            Op::Store(_) => "store",
+            Op::Tally(_) => "tally",
             Op::NoGrad(_) => "no_grad",
             Op::Clock => "clock",
         }
@@ -409,7 +419,7 @@ impl PartialEq for Op {
                 a == b && x == y
             }
             (Solve { transposed: a }, Solve { transposed: b }) => a == b,
-            (NoGrad(a), NoGrad(b)) => a == b,
+            (NoGrad(a), NoGrad(b)) | (Recall(a), Recall(b)) | (Store(a), Store(b)) | (Tally(a), Tally(b)) => a == b,
             (Loop(a), Loop(b)) => {
                 same(&a.body, &b.body)
                     && a.trip == b.trip

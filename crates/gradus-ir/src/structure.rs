@@ -131,7 +131,7 @@ impl Walk {
             Op::Sort { axis, descending } | Op::ArgSort { axis, descending } => (axis, descending).hash(h),
             Op::TriangularSolve { lower, transposed } => (lower, transposed).hash(h),
             Op::Solve { transposed } => transposed.hash(h),
-            Op::NoGrad(what) | Op::Check(what) => what.hash(h),
+            Op::NoGrad(what) | Op::Check(what) | Op::Recall(what) | Op::Store(what) | Op::Tally(what) => what.hash(h),
             Op::Implicit(i) => {
                 (i.values, &i.label).hash(h);
                 (self.region(&i.residual), self.region(&i.forward), self.region(&i.adjoint)).hash(h);

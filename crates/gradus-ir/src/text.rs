@@ -153,7 +153,7 @@ impl Printer {
                 quote(f, &i.label)?;
                 f.write_char('}')
             }
-            Op::NoGrad(label) | Op::Check(label) => {
+            Op::NoGrad(label) | Op::Check(label) | Op::Recall(label) | Op::Store(label) | Op::Tally(label) => {
                 write!(f, "{{label=")?;
                 quote(f, label)?;
                 f.write_char('}')

@@ -135,7 +135,7 @@ impl Machine {
         let n = dim(ins.first().copied(), 0);
         match op {
             Op::Param(_) | Op::Const(..) | Op::Literal(_) | Op::DimValue(_) | Op::Get(_) => 0.0,
-            Op::Reshape(_) | Op::NoGrad(_) | Op::Stationary | Op::Implicit(_) | Op::Check(_) => 1.0,
+            Op::Reshape(_) | Op::NoGrad(_) | Op::Stationary | Op::Implicit(_) | Op::Check(_) | Op::Recall(_) | Op::Store(_) | Op::Tally(_) => 1.0,
             Op::Broadcast(_) => 1.0 + 0.02 * out,
             Op::Iota(_) => self.start + self.cheap * out,
             Op::Unary(u) => self.start + self.unary(*u) * out,

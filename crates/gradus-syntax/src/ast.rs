@@ -427,6 +427,8 @@ pub struct Constraint {
 pub struct Clauses {
     pub by: Option<Expr>,
     pub diff: Option<Expr>,
+    /// `warm on`, `warm off`: does an inner solve start where it ended in the step before?
+    pub warm: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

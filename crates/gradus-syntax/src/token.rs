@@ -85,6 +85,7 @@ pub(crate) enum Word {
     After,
     Subject,
     Diff,
+    Warm,
     Upto,
     To,
     // Items.
@@ -267,6 +268,7 @@ pub(crate) fn classify(text: &str) -> (Tok, Word) {
         "after" => word(Word::After),
         "subject" => word(Word::Subject),
         "diff" => word(Word::Diff),
+        "warm" => word(Word::Warm),
         "upto" => word(Word::Upto),
         "to" => word(Word::To),
         "use" => word(Word::Use),

@@ -178,12 +178,33 @@ fn side(p: &mut Value, dice: &mut Dice) -> bool {
     let old = s["right"].as_str().unwrap_or("").to_string();
     let left = s["left"].as_str().unwrap_or("").to_string();
     match other(&from, &old, dice).filter(|t| *t != left) {
+        // What the steps together say is equal may stand for the old side: that is no damage.
+        Some(new) if equal(&from, &old).contains(&new) => false,
         Some(new) => {
             s["right"] = Value::from(new);
             true
         }
         None => false,
     }
+}
+
+/// Everything that steps say is equal to a side, one after the other.
+fn equal(p: &Value, side: &str) -> Vec<String> {
+    let pairs: Vec<(&str, &str)> =
+        p["steps"].as_array().into_iter().flatten().filter_map(|s| s["left"].as_str().zip(s["right"].as_str())).collect();
+    let mut out = vec![side.to_string()];
+    let mut k = 0;
+    while k < out.len() {
+        for (a, b) in &pairs {
+            for (from, to) in [(a, b), (b, a)] {
+                if out[k] == **from && !out.iter().any(|o| o == to) {
+                    out.push(to.to_string());
+                }
+            }
+        }
+        k += 1;
+    }
+    out
 }
 
 /// The sides of steps and their operands, as the beginnings of their lines.

@@ -70,6 +70,7 @@ impl<W: Write> Emit for Printer<W> {
             | Event::Solved { .. }
             | Event::Save { .. }
             | Event::Test { .. }
+            | Event::Slope(_)
             | Event::Warning(_)
             | Event::Stage { .. } => {}
         }

@@ -4,8 +4,8 @@ use crate::bench::{Purpose, Recorder};
 use crate::plan_cache::PlanCache;
 use crate::timings::{Stage, Timings};
 use gradus_cpu::{Control, Executor};
-use gradus_eval::host::{Engine, Fault, NonFinite, StatedLaw, Unfit};
-use gradus_ir::{Array, Graph, Origin, Precision};
+use gradus_eval::host::{Engine, Fault, Level as InnerLevel, NonFinite, StatedLaw, Unfit};
+use gradus_ir::{Array, COUNTS, Counted, Graph, Origin, Precision};
 use gradus_proof::Proof;
 use gradus_rewrite::Machine;
 use crate::rewriting::{Laws, Level};
@@ -45,6 +45,8 @@ pub struct CpuEngine {
     pub proofs: Vec<(Proof, Option<String>)>,
     /// Forms that lost too many digits and were run as they were written.
     pub dropped: Vec<Dropped>,
+    /// What inner solves did in the runs since it was asked for.
+    counted: Vec<InnerLevel>,
     /// Mistakes of the rewriter, which leave a graph as it was.
     pub failures: Vec<String>,
     /// Keeps what runs, where asked for.
@@ -105,6 +107,7 @@ impl CpuEngine {
             texts: Vec::new(),
             proofs: Vec::new(),
             dropped: Vec::new(),
+            counted: Vec::new(),
             failures: Vec::new(),
             recorder: None,
             cache_failures: Vec::new(),
@@ -203,8 +206,9 @@ impl CpuEngine {
         }
     }
 
-    fn run_at(&mut self, form: Form, precision: Precision, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
-        let graph = &*settled(graph)?;
+    fn run_at(&mut self, form: Form, precision: Precision, written: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
+        let (ready, counted) = settled(written)?;
+        let graph = &*ready;
         // A plan belongs to a graph, the form it was compiled in, and its precision.
         let structure = gradus_ir::structure(graph);
         let key = (structure, form, precision, if form == Form::Written { 0 } else { self.laws.key });
@@ -234,14 +238,23 @@ impl CpuEngine {
         let control = &self.control;
         let probed = entry.probed.clone();
         let mut outs = self.timings.time(Stage::Exec, |_| entry.executor.run(inputs, control)).map_err(fault)?;
-        let Some((rules, origin)) = probed else { return Ok(outs) };
-        let by = outs.pop().and_then(|a| a.as_scalar()).unwrap_or(f64::NAN);
+        let by = probed.as_ref().map(|_| outs.pop().and_then(|a| a.as_scalar()).unwrap_or(f64::NAN));
         let allowed = if precision == Precision::F64 { MOST_APART } else { MOST_APART_SINGLE };
-        if by <= allowed {
+        let (Some((rules, origin)), Some(by)) = (probed, by.filter(|by| !(*by <= allowed))) else {
+            let numbers = outs.split_off(outs.len().saturating_sub(COUNTS * counted.len()));
+            self.count(counted, numbers);
             return Ok(outs);
-        }
+        };
         self.dropped.push(Dropped { rules, by, allowed, origin });
-        self.run_at(Form::Plain, precision, graph, inputs)
+        self.run_at(Form::Plain, precision, written, inputs)
+    }
+
+    fn count(&mut self, places: Vec<Counted>, numbers: Vec<Array>) {
+        for (c, n) in places.into_iter().zip(numbers.chunks(COUNTS)) {
+            if let [sums, least, most] = n {
+                self.counted.extend(InnerLevel::new(c.name, c.origin, &sums.data, &least.data, &most.data));
+            }
+        }
     }
 
     /// How graphs are compiled at this session's level.
@@ -261,6 +274,10 @@ impl Engine for CpuEngine {
         self.run_at(self.form(), self.precision, graph, inputs)
     }
 
+    fn counted(&mut self) -> Vec<InnerLevel> {
+        std::mem::take(&mut self.counted)
+    }
+
     fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {
         self.run_at(Form::Written, Precision::F64, graph, inputs)
     }
@@ -274,7 +291,7 @@ impl Engine for CpuEngine {
     }
 
     fn first_nonfinite(&mut self, graph: &Graph, inputs: &[Array]) -> Option<NonFinite> {
-        let plan = gradus_plan::plan_with(&*settled(graph).ok()?, PlanOptions { precision: self.precision, ..PlanOptions::TRACE }).ok()?;
+        let plan = gradus_plan::plan_with(&settled(graph).ok()?.0, PlanOptions { precision: self.precision, ..PlanOptions::TRACE }).ok()?;
         let control = Control { trap_nonfinite: true, ..self.control.clone() };
         match Executor::new(Arc::new(plan)).run(inputs, &control) {
             Err(gradus_cpu::Fault::NonFinite { origin, op, value, steps }) => Some(NonFinite { origin, op, value, steps }),
@@ -284,11 +301,18 @@ impl Engine for CpuEngine {
 }
 
 /// What runs: all derivatives are taken, so what stands for them only is left out.
-fn settled(graph: &Graph) -> Result<Cow<'_, Graph>, Fault> {
-    if !graph.has_marks() {
-        return Ok(Cow::Borrowed(graph));
+/// Loops carry what inner solves remember, and what is counted of them comes last.
+fn settled(graph: &Graph) -> Result<(Cow<'_, Graph>, Vec<Counted>), Fault> {
+    let internal = |e: gradus_ir::IrError| Fault::Internal(e.to_string());
+    let plain = match graph.has_marks() {
+        true => Cow::Owned(graph.settled().map_err(internal)?),
+        false => Cow::Borrowed(graph),
+    };
+    if !plain.has_notes() {
+        return Ok((plain, Vec::new()));
     }
-    graph.settled().map(Cow::Owned).map_err(|e| Fault::Internal(e.to_string()))
+    let (carrying, counted) = plain.carrying().map_err(internal)?;
+    Ok((Cow::Owned(carrying), counted))
 }
 
 pub(crate) fn fault(f: gradus_cpu::Fault) -> Fault {

@@ -48,6 +48,7 @@ pub struct Found {
     pub values: Vec<(String, Output)>,
     pub solves: Vec<Solved>,
     pub tests: Vec<TestResult>,
+    pub slopes: Vec<gradus_eval::host::Slope>,
     pub proofs: Vec<(String, gradus_proof::Proof)>,
 }
 
@@ -124,6 +125,7 @@ impl<'s> SessionHost<'s> {
             Event::Test { name, passed, diagnostics } => {
                 self.found.tests.push(TestResult { name: name.clone(), passed: *passed, diagnostics: diagnostics.clone() });
             }
+            Event::Slope(s) => self.found.slopes.push(s.clone()),
             Event::Warning(d) => {
                 if !self.found.diagnostics.contains(d) {
                     self.found.diagnostics.push(d.clone());

@@ -29,7 +29,7 @@ mod timings;
 pub use emit::{Emit, Printer, Silent};
 pub use gradus_cpu::NativeCode;
 pub use gradus_eval::Output;
-pub use gradus_eval::host::Event;
+pub use gradus_eval::host::{Event, Slope, Verdict};
 pub use gradus_ir::{Array, DType, Precision};
 pub use gradus_rewrite::Machine;
 pub use gradus_syntax::{Diagnostic, FileId, Severity, Span};

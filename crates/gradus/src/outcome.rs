@@ -2,6 +2,7 @@
 
 use crate::timings::Timings;
 use gradus_eval::Output;
+use gradus_eval::host::Slope;
 use gradus_syntax::Diagnostic;
 use std::sync::Arc;
 
@@ -61,6 +62,8 @@ pub struct Outcome {
     pub values: Vec<(String, Output)>,
     pub solves: Vec<Solved>,
     pub tests: Vec<TestResult>,
+    /// Where asked for (`check_slopes`): each derivative beside differences.
+    pub slopes: Vec<Slope>,
     /// Where asked for (`explain` with the stage `proof`): the proof of each rewritten graph, under the graph's title.
     pub proofs: Vec<(String, gradus_proof::Proof)>,
     pub timings: Timings,
@@ -74,6 +77,7 @@ impl Outcome {
             values: Vec::new(),
             solves: Vec::new(),
             tests: Vec::new(),
+            slopes: Vec::new(),
             proofs: Vec::new(),
             timings: Timings::default(),
         }

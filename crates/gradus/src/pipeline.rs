@@ -9,6 +9,7 @@ use crate::options::Options;
 use crate::outcome::{Outcome, Status};
 use crate::sources::Sources;
 use crate::timings::{Stage, Timings};
+use gradus_eval::host::{Slope, Verdict};
 use gradus_eval::{Memo, Mode, check_script, known_names, run_script};
 use gradus_syntax::{Diagnostic, FileId};
 use std::collections::HashSet;
@@ -20,6 +21,8 @@ pub enum Command {
     Run,
     /// With the filter on the names of tests.
     Test(Option<String>),
+    /// Run with the tests, and compare each derivative with differences.
+    CheckSlopes,
     /// Run, and show the artifacts of these stages.
     Explain(Vec<String>),
 }
@@ -122,6 +125,7 @@ fn stages(
 fn eval_options(command: &Command, options: &Options) -> gradus_eval::Options {
     let (tests, filter) = match command {
         Command::Test(filter) => (true, filter.clone()),
+        Command::CheckSlopes => (true, None),
         _ => (false, None),
     };
     gradus_eval::Options {
@@ -130,6 +134,7 @@ fn eval_options(command: &Command, options: &Options) -> gradus_eval::Options {
         filter,
         silent: tests,
         trace_all: false,
+        check_slopes: *command == Command::CheckSlopes,
         stages: matches!(command, Command::Explain(_)),
         precision: options.precision,
     }
@@ -146,14 +151,15 @@ fn conclude(mut diagnostics: Vec<Diagnostic>, ended: gradus_eval::Outcome, found
     diagnostics.retain(|d| !d.is_error() || !of_tests.iter().any(|t| same(t, d)));
     merge(&mut diagnostics, found.diagnostics.into_iter().filter(|d| !of_tests.contains(&d)).collect());
     merge(&mut diagnostics, rest);
-    let failed = found.tests.iter().any(|t| !t.passed);
+    let wrong_slope = |s: &Slope| matches!(s.verdict, Verdict::Differs | Verdict::Failed);
+    let failed = found.tests.iter().any(|t| !t.passed) || found.slopes.iter().any(wrong_slope);
     let status = match status_of(&diagnostics) {
         _ if ended.cancelled => Status::Interrupted,
         Status::Done | Status::TestFailed if wrong => Status::Failed,
         Status::Done if failed => Status::TestFailed,
         status => status,
     };
-    Outcome { values: found.values, solves: found.solves, tests: found.tests, proofs: found.proofs, ..Outcome::new(status, diagnostics) }
+    Outcome { values: found.values, solves: found.solves, tests: found.tests, proofs: found.proofs, slopes: found.slopes, ..Outcome::new(status, diagnostics) }
 }
 
 fn merge(into: &mut Vec<Diagnostic>, more: Vec<Diagnostic>) {

@@ -176,6 +176,11 @@ impl Session {
         self.command(Command::Test(filter.map(str::to_string)), script, emit)
     }
 
+    /// Run the script and its tests, and compare every derivative that they take with differences at the same data.
+    pub fn check_slopes(&mut self, script: FileId, emit: &mut dyn Emit) -> Outcome {
+        self.command(Command::CheckSlopes, script, emit)
+    }
+
     /// Like `run`, with `Event::Stage` for each artifact of the stages named (`ir`, `grad`, `rewrite`, `plan`, `types`).
     pub fn explain(&mut self, script: FileId, stages: &[&str], emit: &mut dyn Emit) -> Outcome {
         self.command(Command::Explain(stages.iter().map(|s| s.to_string()).collect()), script, emit)

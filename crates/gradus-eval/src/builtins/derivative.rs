@@ -4,6 +4,7 @@ use super::{arguments, given, integer};
 use crate::errors::from_ir;
 use crate::interp::{Interp, span_of};
 use crate::memo::Made;
+use crate::slopes::Way;
 use crate::tree::TypeTree;
 use crate::value::{CallArg, Eval, Num, Stop, Value};
 use gradus_grad::GradError;
@@ -110,8 +111,12 @@ impl Interp<'_> {
 
     /// Value and gradient of a scalar function.
     pub fn value_and_gradient(&mut self, f: &Value, args: &[Value], arg: usize, span: Span) -> Eval<(Num, Value)> {
+        let asked = std::mem::take(&mut self.asked);
         let t = self.trace_function(f, args, arg, span)?;
         let g = self.derived(&t, Made::Grad(t.point.len()), gradus_grad::grad, span)?;
+        if asked {
+            self.check_slope(Way::Grad, &t.graph, &g, &t.point, &t.captures, span)?;
+        }
         self.stage("grad", "gradient", &g);
         let mut inputs = t.point.clone();
         inputs.extend(t.captures.iter().copied());
@@ -122,8 +127,12 @@ impl Interp<'_> {
 
     /// Output and directional derivative, leaf by leaf.
     pub fn push_forward(&mut self, f: &Value, x: &Value, v: &Value, span: Span) -> Eval<(Value, Value)> {
+        let asked = std::mem::take(&mut self.asked);
         let t = self.trace_function(f, std::slice::from_ref(x), 0, span)?;
         let g = self.derived(&t, Made::Jvp(t.point.len()), gradus_grad::jvp, span)?;
+        if asked {
+            self.check_slope(Way::Jvp, &t.graph, &g, &t.point, &t.captures, span)?;
+        }
         let mut inputs = t.point.clone();
         inputs.extend(t.captures.iter().copied());
         inputs.extend(self.tangents(&t, v, span)?);
@@ -137,8 +146,12 @@ impl Interp<'_> {
 
     /// Output, and the transposed Jacobian times a covector; `span` is the covector's.
     pub fn pull_back(&mut self, f: &Value, x: &Value, u: &Value, span: Span) -> Eval<(Value, Value)> {
+        let asked = std::mem::take(&mut self.asked);
         let t = self.trace_function(f, std::slice::from_ref(x), 0, span)?;
         let g = self.derived(&t, Made::Vjp(t.point.len()), gradus_grad::vjp, span)?;
+        if asked {
+            self.check_slope(Way::Vjp, &t.graph, &g, &t.point, &t.captures, span)?;
+        }
         let mut inputs = t.point.clone();
         inputs.extend(t.captures.iter().copied());
         let cot = self.leaves(u, span)?;
@@ -271,13 +284,18 @@ fn callee(s: &mut Interp<'_>, args: &[CallArg], who: &str, span: Span) -> Eval<(
 
 pub(super) fn grad(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let (f, k) = callee(s, args, "grad", span)?;
-    Ok(gradient_of(f, k))
+    let gradient = gradient_of(f, k);
+    Ok(Value::native("gradient", move |s: &mut Interp<'_>, args: &[CallArg], span| {
+        s.asked = true;
+        s.apply(&gradient, args, span)
+    }))
 }
 
 pub(super) fn value_and_grad(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let (f, k) = callee(s, args, "value_and_grad", span)?;
     Ok(Value::native("value_and_grad", move |s: &mut Interp<'_>, args: &[CallArg], span| {
         let values: Vec<Value> = args.iter().map(|a| a.value.clone()).collect();
+        s.asked = true;
         let (v, g) = s.value_and_gradient(&f, &values, k, span)?;
         Ok(Value::list(vec![Value::Num(v), g]))
     }))
@@ -286,6 +304,7 @@ pub(super) fn value_and_grad(s: &mut Interp<'_>, args: &[CallArg], span: Span) -
 pub(super) fn jvp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let [f, x, v] = arguments(args, ["f", "x", "v"], 3, "jvp", span)?;
     let (f, x, v) = (given(f, span)?, given(x, span)?, given(v, span)?);
+    s.asked = true;
     let (value, slope) = s.push_forward(&f.value, &x.value, &v.value, span)?;
     Ok(Value::list(vec![value, slope]))
 }
@@ -293,6 +312,7 @@ pub(super) fn jvp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
 pub(super) fn vjp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let [f, x, u] = arguments(args, ["f", "x", "u"], 3, "vjp", span)?;
     let (f, x, u) = (given(f, span)?, given(x, span)?, given(u, span)?);
+    s.asked = true;
     let (value, pulled) = s.pull_back(&f.value, &x.value, &u.value, u.span)?;
     Ok(Value::list(vec![value, pulled]))
 }
@@ -300,6 +320,7 @@ pub(super) fn vjp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
 pub(super) fn hvp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let [f, x, v] = arguments(args, ["f", "x", "v"], 3, "hvp", span)?;
     let (f, x, v) = (given(f, span)?, given(x, span)?, given(v, span)?);
+    s.asked = true;
     s.hessian_vector(&f.value, &x.value, &v.value, span)
 }
 
@@ -310,6 +331,7 @@ pub(super) fn jacobian(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval
         let n = s.num(&x, span)?;
         let f = f.clone();
         let out = s.by_columns(n, span, &mut |s, e| {
+            s.asked = true;
             let v = s.push_forward(&f, &x, &Value::Num(e), span)?.1;
             s.num(&v, span)
         })?;
@@ -321,6 +343,7 @@ pub(super) fn hessian(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<
     let (f, _) = callee(s, args, "hessian", span)?;
     Ok(Value::native("hessian", move |s: &mut Interp<'_>, args: &[CallArg], span| {
         let x = s.one_arg(args, "the hessian", span)?;
+        s.asked = true;
         Ok(Value::Num(s.hessian_matrix(&f, &x, span)?))
     }))
 }

@@ -38,11 +38,6 @@ impl Interp<'_> {
         let then = self.branch(a, env, &mut tree)?;
         let mut other_tree: Option<TypeTree> = None;
         let other = self.branch(b, env, &mut other_tree)?;
-        let captures = union(&[&then, &other]);
-        let fit = |s: &Self, r: &Region| s.with_captures(r, 0, &captures, span);
-        let op = Op::Cond { then: Arc::new(fit(self, &then)?), other: Arc::new(fit(self, &other)?) };
-        let mut inputs = vec![n];
-        inputs.extend(captures.iter().copied());
         let (Some(tree), Some(other_tree)) = (tree, other_tree) else { return Err(Stop::Poisoned) };
         if tree.leaves().len() != other_tree.leaves().len() {
             return Err(Diagnostic::error("E2014", span, "the two branches have different structures")
@@ -50,10 +45,23 @@ impl Interp<'_> {
                 .label(b.span, format!("this is `{}`", other_tree.describe()))
                 .into());
         }
-        let node = self.emit_blaming(op, &inputs, span, &[a.span, b.span])?;
-        let count = tree.leaves().len();
-        let leaves = (0..count).map(|k| self.emit(Op::Get(k as u32), &[node], span)).collect::<Eval<Vec<_>>>()?;
+        let leaves = self.branches_blaming(n, &then, &other, span, &[a.span, b.span])?;
         tree.build(&mut leaves.into_iter()).ok_or(Stop::Poisoned)
+    }
+
+    /// The outputs of one of two regions without parameters of their own.
+    pub(crate) fn branches(&mut self, c: Num, then: &Region, other: &Region, span: Span) -> Eval<Vec<Num>> {
+        self.branches_blaming(c, then, other, span, &[])
+    }
+
+    fn branches_blaming(&mut self, c: Num, then: &Region, other: &Region, span: Span, operands: &[Span]) -> Eval<Vec<Num>> {
+        let captures = union(&[then, other]);
+        let fit = |s: &Self, r: &Region| s.with_captures(r, 0, &captures, span);
+        let op = Op::Cond { then: Arc::new(fit(self, then)?), other: Arc::new(fit(self, other)?) };
+        let mut inputs = vec![c];
+        inputs.extend(captures.iter().copied());
+        let node = self.emit_blaming(op, &inputs, span, operands)?;
+        (0..then.graph.outputs.len()).map(|k| self.emit(Op::Get(k as u32), &[node], span)).collect()
     }
 
     fn branch(&mut self, e: &Expr, env: &Env, tree: &mut Option<TypeTree>) -> Eval<Region> {

@@ -178,7 +178,7 @@ impl Interp<'_> {
 
     fn level_start(&mut self, r: &Request, p: &Arc<Problem>, start: Option<(Value, Span)>) -> Eval<Value> {
         let stages = Vec::new();
-        self.starting_point(&Request { problem: p.clone(), stages, start, until: None, trace: Recorded::Nothing, samples: None, span: r.span })
+        self.starting_point(&Request { problem: p.clone(), stages, start, until: None, trace: Recorded::Nothing, samples: None, cut: None, warm: None, span: r.span })
     }
 
     /// Trace both levels once, as functions of the pair.
@@ -313,6 +313,8 @@ impl Interp<'_> {
             start,
             until: r.until.clone(),
             trace: r.trace,
+            cut: None,
+            warm: None,
             span: r.span,
         };
         let mut runs: Vec<(Runner, Ran)> = Vec::new();
@@ -353,7 +355,7 @@ impl Interp<'_> {
                 stages.push((self.eval(by, &at_x.env)?, by.span));
             }
             let start = Some((y.clone(), span));
-            let again = Request { problem: at_x.clone(), stages, start, until: None, trace: Recorded::Nothing, samples: None, span };
+            let again = Request { problem: at_x.clone(), stages, start, until: None, trace: Recorded::Nothing, samples: None, cut: None, warm: None, span };
             let (best, _) = self.run_stages(&again)?;
             let best = self.signed(at_x.sense, best.value, span)?;
             let gap = self.bin(BinaryOp::Sub, own, best, span)?;

@@ -2,6 +2,7 @@
 
 use super::choose::Choice;
 use super::decompose::Split;
+use super::facts::SolveFacts;
 use super::method::{Ran, Task, code, Recorded};
 use super::problem::Problem;
 use super::report::Finished;
@@ -38,7 +39,23 @@ pub struct Request {
     pub trace: Recorded,
     /// Where `with samples = …` stands.
     pub samples: Option<Span>,
+    /// Of an inner solve whose last steps only are differentiated through: how many.
+    pub cut: Option<gradus_ir::Dim>,
+    /// Of an inner solve that starts where it ended before: the name under which that is remembered.
+    pub warm: Option<Arc<str>>,
     pub span: Span,
+}
+
+/// A solve whose stages have run, before anything is measured.
+pub struct Iterated {
+    pub task: Task,
+    /// Where the first stage started.
+    pub start: Value,
+    pub split: Split,
+    pub runs: Vec<(Runner, Ran)>,
+    pub why: String,
+    /// None of an equilibrium.
+    pub facts: Option<SolveFacts>,
 }
 
 fn within(part: Span, whole: Span) -> bool {
@@ -81,6 +98,8 @@ impl Interp<'_> {
             until: s.until.as_ref().map(|e| (e.clone(), env.clone())),
             trace,
             samples: samples.as_ref().map(|(_, at)| *at),
+            cut: None,
+            warm: None,
             span,
         };
         let outer = std::mem::replace(&mut self.draws.samples, samples.map(|(n, _)| n));
@@ -160,7 +179,7 @@ impl Interp<'_> {
     }
 
     /// Where the iterations begin: given, made by the unknown's type, or zero; moved into the set.
-    pub(super) fn starting_point(&mut self, r: &Request) -> Eval<Value> {
+    pub(crate) fn starting_point(&mut self, r: &Request) -> Eval<Value> {
         let p = &r.problem;
         let v = match &r.start {
             Some((v, at)) => {
@@ -189,6 +208,7 @@ impl Interp<'_> {
             }
             None => self.default_start(&p.tree, r.span)?,
         };
+        let v = self.recalled(&v, r.warm.as_deref(), r.span)?;
         match &p.set {
             Some(s) if s.can_project() => self.project(s, &v, r.span),
             _ => Ok(v),
@@ -227,18 +247,34 @@ impl Interp<'_> {
         }
     }
 
-    pub(crate) fn run_stages(&mut self, r: &Request) -> Eval<(Finished, Split)> {
+    /// What the stages name.
+    fn runners(&mut self, r: &Request) -> Eval<Vec<(Runner, Span)>> {
+        r.stages.iter().map(|(v, at)| Ok((self.runner(v, *at)?, *at))).collect()
+    }
+
+    pub(super) fn run_stages(&mut self, r: &Request) -> Eval<(Finished, Split)> {
+        let p = r.problem.clone();
+        if !p.equilibrium {
+            let given = self.runners(r)?;
+            if given.iter().any(|(r, _)| super::bilevel::form(r).is_some()) {
+                return self.run_levels(r, given);
+            }
+        }
+        let Iterated { task, split, runs, why, facts, .. } = self.iterate(r)?;
+        let fin = match facts {
+            Some(facts) => self.measure(&task, &p, runs, why, &facts)?,
+            None => self.measure_equilibrium(&task, &p, runs, why)?,
+        };
+        Ok((fin, split))
+    }
+
+    /// All stages, traced.
+    pub(super) fn iterate(&mut self, r: &Request) -> Eval<Iterated> {
         let p = r.problem.clone();
         if p.equilibrium {
-            return self.run_equilibrium(r);
+            return self.iterate_equilibrium(r);
         }
-        let mut given = Vec::new();
-        for (v, at) in &r.stages {
-            given.push((self.runner(v, *at)?, *at));
-        }
-        if given.iter().any(|(r, _)| super::bilevel::form(r).is_some()) {
-            return self.run_levels(r, given);
-        }
+        let given = self.runners(r)?;
         let split = self.split(&p)?;
         if let (Some(at), false) = (r.samples, split.stochastic) {
             return Err(Diagnostic::error("E3022", at, "`with samples`: the objective draws no random numbers")
@@ -274,10 +310,15 @@ impl Interp<'_> {
             start: self.starting_point(r)?,
             until: r.until.clone(),
             trace: r.trace,
+            cut: None,
+            warm: r.warm.clone().filter(|_| !split.stochastic),
             span: r.span,
         };
+        let start = task.start.clone();
         let mut runs: Vec<(Runner, Ran)> = Vec::new();
-        for (runner, at) in runners {
+        let count = runners.len();
+        for (k, (runner, at)) in runners.into_iter().enumerate() {
+            task.cut = r.cut.clone().filter(|_| k + 1 == count);
             let split_form = match &runner {
                 Runner::Method(m) if m.decl.form.rest.is_some() => Some(m.decl.form.clone()),
                 _ => None,
@@ -296,8 +337,8 @@ impl Interp<'_> {
             task.start = ran.x.clone();
             runs.push((runner, ran));
         }
-        let fin = self.measure(&task, &p, runs, why, &facts)?;
-        Ok((fin, split))
+        self.warn_truncated(&split, &runs, r.span);
+        Ok(Iterated { task, start, split, runs, why, facts: Some(facts) })
     }
 
     /// What a check found out about a problem: its objective, what is added to it, and what will solve it.

@@ -1,9 +1,10 @@
 //! `find x: T in S of F`: the x in S with `F(x) . (z - x) >= 0` for all z in S; over everything, the root of F.
 
 use super::decompose::Split;
-use super::driver::{Request, Runner};
+use super::driver::{Iterated, Request, Runner};
 use super::implicit::{Diff, Equation};
-use super::method::{Ran, Task, Recorded};
+use super::inner::Inner;
+use super::method::{Ran, Task};
 use super::problem::Problem;
 use super::prox::ProxFn;
 use super::region_fn::RegionFn;
@@ -22,24 +23,15 @@ impl Interp<'_> {
     /// `find` over a set or everywhere, as an expression.
     pub(crate) fn eval_equilibrium(&mut self, f: &Arc<Find>, env: &Env, span: Span) -> Eval<Value> {
         let problem = Arc::new(self.make_equilibrium(f, env, Arc::from("inner problem"), span)?);
-        let diff = self.diff_clause(f.clauses.diff.as_ref(), env)?;
-        let mut stages = Vec::new();
-        if let Some(by) = &problem.by {
-            stages.push((self.eval(by, env)?, by.span));
-        }
-        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: Recorded::Nothing, samples: None, span };
-        let (fin, split) = self.run_equilibrium(&r)?;
-        let old = self.at(f.operator.span);
-        let x = self.settled_point(&fin, "find", span);
-        self.tracer.origin = old;
-        let x = x?;
+        let Inner { x, split, diff, unsolved, warm, .. } = self.solve_inner(&problem, &f.clauses, env, "find", f.operator.span, span)?;
         match diff {
-            Diff::Unroll => Ok(x),
+            Diff::Unroll { .. } => Ok(x),
             Diff::None => self.held_still(&x, span),
             Diff::Implicit { linear, tolerance } => {
-                let eq = Equation { label: "find", symmetric: false, linear, tolerance, span };
+                let eq = Equation { label: "find", symmetric: false, linear, tolerance, unsolved, warm, at: f.operator.span, span };
                 let (operator, prox) = (self.operator_of(&problem)?, split.prox_fn());
-                self.attach(&x, &eq, &mut |s, x| s.natural_map(&operator, &prox, x, span))
+                let mut kink = |s: &mut Interp<'_>, x: &Value, e: &Value| s.natural_kink(&operator, &prox, x, e, span);
+                self.attach(&x, &eq, &mut |s, x| s.natural_map(&operator, &prox, x, span), Some(&mut kink))
             }
         }
     }
@@ -81,6 +73,20 @@ impl Interp<'_> {
         self.arith(BinaryOp::Sub, x, &p, span, span, span)
     }
 
+    /// What the natural map is made of, with `e` added to the argument of each: `F(x + e)`, `P(x - F(x) + e)`.
+    fn natural_kink(&mut self, operator: &Value, set: &ProxFn, x: &Value, e: &Value, span: Span) -> Eval<Value> {
+        let there = self.arith(BinaryOp::Add, x, e, span, span, span)?;
+        let f = self.call_values(operator, &[there], span)?;
+        if set.is_zero() {
+            return Ok(f);
+        }
+        let here = self.call_values(operator, std::slice::from_ref(x), span)?;
+        let v = self.arith(BinaryOp::Sub, x, &here, span, span, span)?;
+        let v = self.arith(BinaryOp::Add, &v, e, span, span, span)?;
+        let one = self.real(1.0)?;
+        Ok(Value::list(vec![f, self.prox_apply(set, &v, one, span)?]))
+    }
+
     /// The norm of the natural map as a traced function, and the set as a part with a projection.
     fn equilibrium_parts(&mut self, p: &Arc<Problem>) -> Eval<Split> {
         let leaves = p.tree.leaves();
@@ -114,7 +120,7 @@ impl Interp<'_> {
     }
 
     /// All stages of a solve whose problem is a `find`.
-    pub(crate) fn run_equilibrium(&mut self, r: &Request) -> Eval<(Finished, Split)> {
+    pub(super) fn iterate_equilibrium(&mut self, r: &Request) -> Eval<Iterated> {
         let p = r.problem.clone();
         let split = self.equilibrium_parts(&p)?;
         self.stage("ir", "residual", &split.smooth.graph);
@@ -156,8 +162,11 @@ impl Interp<'_> {
             start: self.starting_point(r)?,
             until: r.until.clone(),
             trace: r.trace,
+            cut: r.cut.clone(),
+            warm: r.warm.clone(),
             span: r.span,
         };
+        let start = task.start.clone();
         let mut runs: Vec<(Runner, Ran)> = Vec::new();
         for runner in runners {
             let Runner::Method(m) = &runner else { return Err(Stop::Poisoned) };
@@ -165,18 +174,24 @@ impl Interp<'_> {
             task.start = ran.x.clone();
             runs.push((runner, ran));
         }
+        Ok(Iterated { task, start, split, runs, why, facts: None })
+    }
+
+    /// The residual and the violations at the returned point.
+    pub(super) fn measure_equilibrium(&mut self, task: &Task, p: &Arc<Problem>, runs: Vec<(Runner, Ran)>, why: String) -> Eval<Finished> {
+        let span = task.span;
         let Some((_, last)) = runs.last() else { return Err(Stop::Poisoned) };
-        let x = self.conform(&p.tree, last.x.clone(), r.span, "the answer")?;
-        let residual = self.apply_region(&split.smooth, &x, r.span)?;
-        let residual = self.num(&residual, r.span)?;
+        let x = self.conform(&p.tree, last.x.clone(), span, "the answer")?;
+        let residual = self.apply_region(&task.smooth, &x, span)?;
+        let residual = self.num(&residual, span)?;
         let (value, gap) = if p.ascending.is_empty() {
             (residual, None)
         } else {
-            let v = self.apply_region(&split.objective, &x, r.span)?;
-            (self.num(&v, r.span)?, self.saddle_gap(&p, &split.objective, &x, r.span)?)
+            let v = self.apply_region(&task.objective, &x, span)?;
+            (self.num(&v, span)?, self.saddle_gap(p, &task.objective, &x, span)?)
         };
-        let violations = if p.set.is_some() { self.all_violations(&p, &x, r.span)? } else { Vec::new() };
-        let fin = Finished {
+        let violations = if p.set.is_some() { self.all_violations(p, &x, span)? } else { Vec::new() };
+        Ok(Finished {
             x,
             value,
             kkt: Some(residual),
@@ -187,7 +202,6 @@ impl Interp<'_> {
             runs,
             why,
             facts: if p.ascending.is_empty() { "an equilibrium" } else { "a saddle point" }.to_string(),
-        };
-        Ok((fin, split))
+        })
     }
 }

@@ -25,7 +25,7 @@ impl Interp<'_> {
         if let Some(c) = &f.clauses.by {
             return Err(no_choice(c.span, "a bracketed root is found by bisection, there is nothing to choose"));
         }
-        let diff = self.diff_clause(f.clauses.diff.as_ref(), env)?;
+        let (diff, unsolved) = self.diff_clause(f.clauses.diff.as_ref(), env)?;
         let [lo, hi] = ends.as_slice() else {
             return Err(Diagnostic::error("E5004", set.span, "a bracket has two ends: `(lo, hi)`")
                 .at("these are not two").into());
@@ -98,14 +98,21 @@ impl Interp<'_> {
         let root = Value::Num(root);
         match diff {
             Diff::None => self.held_still(&root, span),
-            Diff::Unroll => Err(no_choice(span, "the halvings of a bracketed root have no derivative to unroll")),
+            Diff::Unroll { .. } => Err(no_choice(span, "the halvings of a bracketed root have no derivative to unroll")),
             Diff::Implicit { tolerance, linear } => {
                 let linear = if let Linear::Auto = linear { Linear::Diagonal } else { linear };
-                let eq = Equation { label: "find", symmetric: true, linear, tolerance, span };
-                self.attach(&root, &eq, &mut |s, t| {
+                let at = f.operator.span;
+                let eq = Equation { label: "find", symmetric: true, linear, tolerance, unsolved, warm: None, at, span };
+                let mut residual = |s: &mut Interp<'_>, t: &Value| {
                     let t = s.num(t, span)?;
                     Ok(Value::Num(value(s, t)?))
-                })
+                };
+                let mut kink = |s: &mut Interp<'_>, t: &Value, e: &Value| {
+                    let there = s.arith(BinaryOp::Add, t, e, span, span, span)?;
+                    let there = s.num(&there, span)?;
+                    Ok(Value::Num(value(s, there)?))
+                };
+                self.attach(&root, &eq, &mut residual, Some(&mut kink))
             }
         }
     }

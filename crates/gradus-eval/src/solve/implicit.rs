@@ -1,5 +1,6 @@
 //! Solutions that carry the equation they solve: derivatives come from the equation, by a linear system.
 
+use super::trust::bends;
 use crate::env::Env;
 use crate::interp::{Interp, span_of};
 use crate::tree::TypeTree;
@@ -12,9 +13,6 @@ use std::sync::Arc;
 /// Unknowns up to which the linear system is solved by a matrix.
 const DIRECT: i64 = 256;
 
-/// The residual of a linear system relative to its right-hand side, beyond which there is no derivative.
-const TOLERANCE: f64 = 1e-6;
-
 /// How the linear system of a derivative is solved.
 #[derive(Clone)]
 pub enum Linear {
@@ -23,23 +21,35 @@ pub enum Linear {
     Direct,
     /// Each unknown has an equation of its own.
     Diagonal,
-    /// A function of the operator and the right-hand side.
-    By(Value),
+    /// A function of the operator and the right-hand side, with the arguments that follow them.
+    By(Value, Vec<CallArg>),
 }
 
 /// What a `diff` clause says.
 #[derive(Clone)]
 pub enum Diff {
     Implicit { linear: Linear, tolerance: Option<Num> },
-    /// Through the iterations.
-    Unroll,
+    /// Through the iterations, or through the last ones only.
+    Unroll { last: Option<Dim> },
     /// The solution counts as a constant.
     None,
 }
 
-impl Diff {
-    pub fn auto() -> Diff {
-        Diff::Implicit { linear: Linear::Auto, tolerance: None }
+/// What is done where the inner iterations or the linear system of a derivative did not converge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsolved {
+    /// No clause: a warning for iterations, an error for a linear system.
+    Default,
+    Error,
+    Warn,
+    /// A warning, and the solution of least squares with damping in place of the linear system's.
+    Damp,
+}
+
+impl Unsolved {
+    /// Is the result used all the same?
+    pub fn goes_on(self) -> bool {
+        matches!(self, Unsolved::Warn | Unsolved::Damp)
     }
 }
 
@@ -51,15 +61,24 @@ pub struct Equation<'a> {
     pub symmetric: bool,
     pub linear: Linear,
     pub tolerance: Option<Num>,
+    pub unsolved: Unsolved,
+    /// The name under which the iterations of the linear system are remembered.
+    pub warm: Option<Arc<str>>,
+    /// The text that the equation is about, which is where its solves are counted.
+    pub at: Span,
     pub span: Span,
 }
 
 type Residual<'a> = &'a mut dyn FnMut(&mut Interp<'_>, &Value) -> Eval<Value>;
 
+/// What of the equation may have a kink, at the solution, with a small tree added to its argument.
+pub type Kink<'a> = dyn FnMut(&mut Interp<'_>, &Value, &Value) -> Eval<Value> + 'a;
+
 impl Interp<'_> {
     /// `diff implicit`, `diff implicit(cg(steps = 20), tol = 1e-4)`, `diff unroll`, `diff none`.
-    pub(crate) fn diff_clause(&mut self, e: Option<&Expr>, env: &Env) -> Eval<Diff> {
-        let Some(e) = e else { return Ok(Diff::auto()) };
+    pub(crate) fn diff_clause(&mut self, e: Option<&Expr>, env: &Env) -> Eval<(Diff, Unsolved)> {
+        let mut unsolved = Unsolved::Default;
+        let Some(e) = e else { return Ok((Diff::Implicit { linear: Linear::Auto, tolerance: None }, unsolved)) };
         let (name, args) = match &*e.kind {
             ExprKind::Name(id) => (id.clone(), &[][..]),
             ExprKind::Call(f, args) => match &*f.kind {
@@ -70,23 +89,56 @@ impl Interp<'_> {
         };
         let mut linear = Linear::Auto;
         let mut tolerance = None;
-        match &*name.name {
-            "implicit" => {}
-            "none" if args.is_empty() => return Ok(Diff::None),
-            "unroll" if args.is_empty() => return Ok(Diff::Unroll),
-            _ => return Err(self.bad_diff(e.span)),
+        let mut last = None;
+        let implicit = &*name.name == "implicit";
+        if !matches!(&*name.name, "implicit" | "unroll" | "none") {
+            return Err(self.bad_diff(e.span));
         }
         for a in args {
             match a.name.as_ref().map(|n| &*n.name) {
-                None => linear = self.linear_solver(&a.value, env)?,
-                Some("tol") => {
+                None if implicit => linear = self.linear_solver(&a.value, env)?,
+                Some("unsolved") => unsolved = self.policy(&a.value)?,
+                Some("last") if &*name.name == "unroll" => {
+                    let v = self.eval(&a.value, env)?;
+                    let n = self.num(&v, a.value.span)?;
+                    last = Some(match self.static_dim(n)? {
+                        Some(d) if d.known().is_none_or(|k| k >= 1) => d,
+                        _ => return Err(self.bad_last(a.value.span)),
+                    });
+                }
+                Some("tol") if implicit => {
                     let v = self.eval(&a.value, env)?;
                     tolerance = Some(self.num(&v, a.value.span)?);
                 }
-                Some(_) => return Err(self.bad_diff(a.value.span)),
+                _ => return Err(self.bad_diff(a.value.span)),
             }
         }
-        Ok(Diff::Implicit { linear, tolerance })
+        let diff = match &*name.name {
+            "implicit" => Diff::Implicit { linear, tolerance },
+            "unroll" => Diff::Unroll { last },
+            _ => Diff::None,
+        };
+        Ok((diff, unsolved))
+    }
+
+    /// `unsolved = error`, `warn` or `damp`.
+    fn policy(&self, e: &Expr) -> Eval<Unsolved> {
+        match &*e.kind {
+            ExprKind::Name(id) if &*id.name == "error" => Ok(Unsolved::Error),
+            ExprKind::Name(id) if &*id.name == "warn" => Ok(Unsolved::Warn),
+            ExprKind::Name(id) if &*id.name == "damp" => Ok(Unsolved::Damp),
+            _ => Err(Diagnostic::error("E5007", e.span, "`unsolved` is `error`, `warn` or `damp`")
+                .at("this is none of them")
+                .help("`error`: no number where a solve did not converge; `warn`: the number and a warning; `damp`: a damped linear system")
+                .into()),
+        }
+    }
+
+    fn bad_last(&self, at: Span) -> Stop {
+        Diagnostic::error("E5007", at, "`last` is a positive whole number known before the run")
+            .at("so many of the last iterations are differentiated through")
+            .help("write `diff unroll(last = 20)`")
+            .into()
     }
 
     fn bad_diff(&self, at: Span) -> Stop {
@@ -103,10 +155,14 @@ impl Interp<'_> {
         {
             return Ok(Linear::Direct);
         }
-        match self.partial_call(e, env)? {
-            Some(f) => Ok(Linear::By(f)),
-            None => Err(self.bad_solver(e.span)),
+        let (f, rest) = match &*e.kind {
+            ExprKind::Call(f, args) => (self.eval(f, env)?, self.eval_args(args, env)?),
+            _ => (self.eval(e, env)?, Vec::new()),
+        };
+        if !matches!(f, Value::Fn(_)) {
+            return Err(self.bad_solver(e.span));
         }
+        Ok(Linear::By(f, rest))
     }
 
     /// A function, or a call of one whose first arguments are still to come, as a function of those.
@@ -133,7 +189,7 @@ impl Interp<'_> {
     }
 
     /// The tree `x`, which solves `residual(x) = 0`, with the derivative that this equation gives it.
-    pub(crate) fn attach(&mut self, x: &Value, eq: &Equation<'_>, residual: Residual<'_>) -> Eval<Value> {
+    pub(crate) fn attach(&mut self, x: &Value, eq: &Equation<'_>, residual: Residual<'_>, kink: Option<&mut Kink<'_>>) -> Eval<Value> {
         let span = eq.span;
         let x = self.held_still(x, span)?;
         let values = self.leaves(&x, span)?;
@@ -157,8 +213,10 @@ impl Interp<'_> {
         let along = gradus_grad::jvp(&graph, &wrt).map_err(|e| self.grad_error(e, span))?;
         let back = gradus_grad::vjp(&graph, &wrt).map_err(|e| self.grad_error(e, span))?;
         let held: Vec<Ty> = region.captures.iter().map(|c| self.ty(*c)).collect();
-        let forward = self.linear_region(along, eq, &tree, &tys, &held)?;
-        let adjoint = self.linear_region(back, eq, &tree, &tys, &held)?;
+        let mut kink = kink.filter(|_| bends(&graph));
+        let (along, back) = (Arc::new(along), Arc::new(back));
+        let forward = self.linear_region([&along, &back], "forward", eq, &tree, &tys, &held, &mut kink)?;
+        let adjoint = self.linear_region([&back, &along], "adjoint", eq, &tree, &tys, &held, &mut kink)?;
         // What the solvers use beside (their settings) is captured by all three.
         let mut captures = region.captures.clone();
         for c in forward.captures.iter().chain(&adjoint.captures) {
@@ -187,32 +245,42 @@ impl Interp<'_> {
         self.rebuild(&x, &outs, span)
     }
 
-    /// `[right-hand sides.., values.., held..] -> u` for the linear operator `[values.., held.., v..] -> [.., A v..]`.
+    /// `[right-hand sides.., values.., held..] -> u` for the linear operator `[values.., held.., v..] -> [.., A v..]`; the second
+    /// graph is its transpose.
+    #[allow(clippy::too_many_arguments)]
     fn linear_region(
         &mut self,
-        operator: Graph,
+        operators: [&Arc<Graph>; 2],
+        side: &str,
         eq: &Equation<'_>,
         tree: &TypeTree,
         tys: &[Ty],
         held: &[Ty],
+        kink: &mut Option<&mut Kink<'_>>,
     ) -> Eval<crate::tracer::Region> {
         let span = eq.span;
         let n = tys.len();
         let params = [tys, tys, held].concat();
-        let operator = Arc::new(operator);
         self.region(&params, span, |s, p| {
             let (right, point) = p.split_at(n);
             let b = tree.build(&mut right.iter().copied()).ok_or(Stop::Poisoned)?;
-            let (point, shape, graph) = (point.to_vec(), tree.clone(), operator.clone());
-            let apply = Value::native("operator", move |s, args, span| {
-                let v = s.one_arg(args, "the operator", span)?;
-                let mut all = point.clone();
-                all.extend(s.leaves(&v, span)?);
-                let outs = s.inline(&graph, &all, span)?;
-                shape.build(&mut outs.iter().skip(n).copied()).ok_or(Stop::Poisoned)
+            let [apply, transposed] = operators.map(|g| {
+                let (point, shape, graph) = (point.to_vec(), tree.clone(), g.clone());
+                Value::native("operator", move |s, args, span| {
+                    let v = s.one_arg(args, "the operator", span)?;
+                    let mut all = point.clone();
+                    all.extend(s.leaves(&v, span)?);
+                    let outs = s.inline(&graph, &all, span)?;
+                    shape.build(&mut outs.iter().skip(n).copied()).ok_or(Stop::Poisoned)
+                })
             });
-            let u = s.solve_linear(&apply, &b, tree, eq)?;
-            let u = s.trusted(&apply, &b, u, eq)?;
+            let u = s.solve_linear(&apply, &b, tree, side, eq)?;
+            let x = tree.build(&mut point.iter().copied()).ok_or(Stop::Poisoned)?;
+            let u = s.trusted(&apply, &transposed, &b, u, eq)?;
+            let u = match kink {
+                Some(f) => s.two_sided(&x, u, &mut **f, eq)?,
+                None => u,
+            };
             let out = s.leaves(&u, span)?;
             if out.len() != n || out.iter().zip(tys).any(|(a, t)| s.ty(*a).shape != t.shape) {
                 let found = s.type_tree(&u, span)?.describe();
@@ -222,11 +290,11 @@ impl Interp<'_> {
         })
     }
 
-    fn solve_linear(&mut self, apply: &Value, b: &Value, tree: &TypeTree, eq: &Equation<'_>) -> Eval<Value> {
+    fn solve_linear(&mut self, apply: &Value, b: &Value, tree: &TypeTree, side: &str, eq: &Equation<'_>) -> Eval<Value> {
         let span = eq.span;
         let total = tree.leaves().iter().fold(Dim::Known(0), |n, t| n.add(&t.shape.count()));
-        let by = match &eq.linear {
-            Linear::By(f) => f.clone(),
+        let (by, rest) = match &eq.linear {
+            Linear::By(f, rest) => (f.clone(), rest.clone()),
             Linear::Diagonal => {
                 let ones = self.filled_like(b, 1.0, span)?;
                 let slope = self.call_values(apply, &[ones], span)?;
@@ -236,10 +304,24 @@ impl Interp<'_> {
             Linear::Auto if total.known().is_none_or(|n| n <= DIRECT) => return self.solve_by_matrix(apply, b, &total, span),
             Linear::Auto => {
                 let name = if eq.symmetric { "minres" } else { "gmres" };
-                self.library_function("krylov", name, span)?
+                (self.library_function("krylov", name, span)?, Vec::new())
             }
         };
-        self.on_vectors(apply, b, span, |s, apply, b| s.call_values(&by, &[apply, b], span))
+        // Only a solver that says so can be told where to start.
+        let name = eq.warm.as_ref().filter(|_| by.has_parameter("start")).map(|w| format!("{w} {side}"));
+        self.on_vectors(apply, b, span, |s, apply, b| {
+            let call = |value: Value, name: Option<&str>| CallArg { name: name.map(Arc::from), value, span };
+            let mut args = vec![call(apply, None), call(b.clone(), None)];
+            args.extend(rest.iter().cloned());
+            let Some(name) = &name else { return s.apply(&by, &args, span) };
+            let zero = s.filled_like(&b, 0.0, span)?;
+            let start = s.recalled(&zero, Some(name), span)?;
+            args.push(call(start.clone(), Some("start")));
+            let u = s.apply(&by, &args, span)?;
+            let size = s.norm_tree(&u, span)?;
+            let sane = s.un(UnaryOp::IsFinite, size, span)?;
+            s.stored(&u, &start, sane, Some(name), span)
+        })
     }
 
     /// Run `solver` on a map of vectors where `map` is one of trees like `at`.
@@ -328,29 +410,20 @@ impl Interp<'_> {
         let label = checks(graph, Some(origin))?;
         let at = span_of(origin);
         let at = if at.file.0 == 0 { span } else { at };
-        let mut d = Diagnostic::error("E5002", at, label.to_string())
-            .at("here")
-            .help("the equation may have no unique solution there; otherwise solve it more exactly (`by …`, `diff implicit(cg(steps = 500))`), or ask for less (`tol = 1e-3`)");
+        let help = if label.contains("linear system") {
+            "the equation may have no unique solution there; otherwise solve it more exactly (`by …`, `diff implicit(cg(steps = 500))`), or ask for less (`tol = 1e-3`)"
+        } else if label.contains("constraints") {
+            "they may contradict each other for some values of what the inner problem depends on"
+        } else if label.contains("converge") {
+            "give it more steps (`by method(steps = …)`), or go on with a warning: `diff implicit(unsolved = warn)`"
+        } else {
+            "bound the unknown (`in box(lo, hi)`), or take shorter steps"
+        };
+        let mut d = Diagnostic::error("E5002", at, label.to_string()).at("here").help(help);
         if at != span {
             d = d.label(span, "computed for this");
         }
         Some(d.into())
-    }
-
-    /// NaN in place of a result that does not solve the system: a derivative is right or none.
-    fn trusted(&mut self, apply: &Value, b: &Value, u: Value, eq: &Equation<'_>) -> Eval<Value> {
-        let span = eq.span;
-        let au = self.call_values(apply, std::slice::from_ref(&u), span)?;
-        let off = self.arith(BinaryOp::Sub, &au, b, span, span, span)?;
-        let (off, size) = (self.norm_tree(&off, span)?, self.norm_tree(b, span)?);
-        let tolerance = match eq.tolerance {
-            Some(t) => t,
-            None => self.real(TOLERANCE)?,
-        };
-        let bound = self.bin(BinaryOp::Mul, tolerance, size, span)?;
-        let ok = self.bin(BinaryOp::Le, off, bound, span)?;
-        let label: Arc<str> = Arc::from(format!("the linear system behind the derivative of `{}` was not solved", eq.label));
-        self.map_tree(&u, span, &mut |s, n| s.emit(Op::Check(label.clone()), &[n, ok], span))
     }
 }
 

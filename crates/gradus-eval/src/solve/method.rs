@@ -6,6 +6,7 @@ use super::region_fn::RegionFn;
 use super::splitting::Rest;
 use crate::env::Env;
 use crate::interp::Interp;
+use crate::tracer::Region;
 use crate::tree::TypeTree;
 use crate::value::{CallArg, Eval, MethodValue, Num, SetValue, Stop, Value};
 use gradus_ir::{BinaryOp, DType, Dim, Op, ReduceOp, Ty, UnaryOp};
@@ -44,6 +45,10 @@ pub struct Task {
     /// `until`, with the scope it stands in.
     pub until: Option<(Expr, Env)>,
     pub trace: Recorded,
+    /// A derivative goes through so many of the last steps only.
+    pub cut: Option<Dim>,
+    /// The name under which an inner solve remembers its multipliers.
+    pub warm: Option<Arc<str>>,
     pub span: Span,
 }
 
@@ -84,6 +89,8 @@ pub struct Ran {
     pub limit: Dim,
     /// What is kept of each step: the objective, then the leaves of the unknown, as far as asked for.
     pub trace: Vec<Num>,
+    /// The multipliers it started with, where it has some.
+    pub start_dual: Option<Value>,
     /// The last values of the method's states, by name.
     pub states: Vec<(Arc<str>, Value)>,
     /// The method's `certificate` clause at `x`.
@@ -148,6 +155,7 @@ impl Interp<'_> {
         let limit = self.step_limit(&env, 1000, task.span)?;
         for round in 0..2 {
             let mut scope = env.clone();
+            let mut start_dual = None;
             let mut carried: Vec<Carried> = Vec::new();
             let saved = self.step_key;
             if task.smooth.stochastic {
@@ -162,6 +170,12 @@ impl Interp<'_> {
                         let v = self.eval(e, &scope)?;
                         // After a first try, whole numbers that become fractions start as reals.
                         let v = if round > 0 { self.real_tree(&v, e.span)? } else { v };
+                        // Multipliers go on from those of the solve before, like the unknown.
+                        let dual = task.warm.as_ref().filter(|_| &*name.name == "dual").map(|w| format!("{w} dual"));
+                        let v = self.recalled(&v, dual.as_deref(), e.span)?;
+                        if dual.is_some() {
+                            start_dual = Some(v.clone());
+                        }
                         let tree = self.type_tree(&v, e.span)?;
                         let init = self.leaves(&v, e.span)?;
                         scope = scope.bind(name.name.clone(), v);
@@ -228,7 +242,7 @@ impl Interp<'_> {
                 }
                 _ => None,
             };
-            return Ok(Ran { x, steps, code, limit, trace, states, certificate });
+            return Ok(Ran { x, steps, code, limit, trace, start_dual, states, certificate });
         }
         Err(Stop::Poisoned)
     }
@@ -358,13 +372,49 @@ impl Interp<'_> {
         // The number of steps is output 0 of the loop node; `while_loop` gives those after it.
         let first = outs.first().copied().ok_or(Stop::Poisoned)?;
         let steps = self.loop_steps(first, span)?;
-        let mut it = outs.iter().copied();
-        let code = it.next().ok_or(Stop::Poisoned)?;
+        let code = outs.first().copied().ok_or(Stop::Poisoned)?;
+        let trace = outs.get(carries.len()..).unwrap_or_default().to_vec();
+        let ends = match &task.cut {
+            Some(k) => self.last_steps(k, limit, &carries, &body, steps, label, span)?,
+            None => outs,
+        };
+        let mut it = ends.iter().copied().skip(1);
         let mut last = Vec::new();
         for c in carried {
             last.push((c.name.clone(), c.tree.build(&mut it).ok_or(Stop::Poisoned)?));
         }
-        Ok((last, steps, code, it.collect()))
+        Ok((last, steps, code, trace))
+    }
+
+    /// The carried values after `steps` steps again, with a derivative through the last `k` only: the steps before are taken once
+    /// more and held still, so that memory is that of `k` steps.
+    #[allow(clippy::too_many_arguments)]
+    fn last_steps(&mut self, k: &Dim, limit: Dim, carries: &[Num], body: &Region, steps: Num, label: &str, span: Span) -> Eval<Vec<Num>> {
+        let steps = self.un(UnaryOp::StopGrad, steps, span)?;
+        let (n, zero) = (self.dim_num(k)?, self.int(0)?);
+        let before = self.bin(BinaryOp::Sub, steps, n, span)?;
+        let before = self.bin(BinaryOp::Max, before, zero, span)?;
+        let mut params = vec![Ty::scalar(DType::Int)];
+        params.extend(carries.iter().map(|c| self.ty(*c)));
+        let mut state: Vec<Num> = carries.to_vec();
+        for (from, to, bound) in [(zero, before, limit), (before, steps, k.clone())] {
+            let held = state.iter().map(|c| self.un(UnaryOp::StopGrad, *c, span)).collect::<Eval<Vec<_>>>()?;
+            let step = self.region(&params, span, |s, args| {
+                let (i, rest) = args.split_first().ok_or(Stop::Poisoned)?;
+                let i = s.bin(BinaryOp::Add, *i, from, span)?;
+                let all: Vec<Num> = std::iter::once(i).chain(rest.iter().copied()).chain(body.captures.iter().copied()).collect();
+                let mut outs = s.inline(&body.graph, &all, span)?;
+                outs.truncate(rest.len());
+                Ok(outs)
+            })?;
+            let test = self.region(&params, span, |s, args| {
+                let i = args.first().copied().ok_or(Stop::Poisoned)?;
+                let i = s.bin(BinaryOp::Add, i, from, span)?;
+                Ok(vec![s.bin(BinaryOp::Lt, i, to, span)?])
+            })?;
+            state = self.while_loop(bound, &held, &step, &test, label, span)?;
+        }
+        Ok(state)
     }
 
     /// Output 0 of the loop behind one of its outputs.

@@ -3,12 +3,11 @@
 //! The point has the derivative of the conditions of optimality: of the gradient, of the fixed point of a proximal step, or of the
 //! conditions of Karush, Kuhn and Tucker. The value has that of the envelope theorem, and through the point beyond the first.
 
-use super::driver::{Request, Runner};
 use super::implicit::{Diff, Equation};
-use super::method::{Recorded, code};
+use super::inner::Inner;
+use super::method::Task;
 use super::problem::Problem;
 use super::prox::ProxPart;
-use super::report::Finished;
 use super::{decompose::Split, decompose::set_nums};
 use crate::env::Env;
 use crate::interp::Interp;
@@ -25,40 +24,38 @@ impl Interp<'_> {
         if o.arg && let Some(y) = self.stand_in(&problem)? {
             return Ok(y);
         }
-        let diff = self.diff_clause(o.clauses.diff.as_ref(), env)?;
-        let mut stages = Vec::new();
-        if let Some(by) = &problem.by {
-            stages.push((self.eval(by, env)?, by.span));
-        }
-        self.one_level(&stages)?;
-        let r = Request { problem: problem.clone(), stages, start: None, until: None, trace: Recorded::Nothing, samples: None, span };
-        let (fin, split) = self.run_stages(&r)?;
         let label = match (o.arg, o.sense) {
             (true, Sense::Min) => "argmin",
             (true, Sense::Max) => "argmax",
             (false, Sense::Min) => "min",
             (false, Sense::Max) => "max",
         };
-        // A place of its own, by which a check that fails is found again.
-        let old = self.at(o.objective.span);
-        let x = self.settled_point(&fin, label, span);
-        self.tracer.origin = old;
-        let x = x?;
-        let plain = if o.arg { x.clone() } else { Value::Num(fin.value) };
+        let inner = self.solve_inner(&problem, &o.clauses, env, label, o.objective.span, span)?;
+        let Inner { x, split, task, diff, unsolved, warm, .. } = &inner;
         let value = match diff {
-            Diff::Unroll if o.arg => x,
-            Diff::Unroll => self.apply_region(&split.objective, &x, span)?,
-            Diff::None => self.held_still(&plain, span)?,
+            Diff::Unroll { .. } if o.arg => x.clone(),
+            Diff::Unroll { .. } => self.apply_region(&split.objective, x, span)?,
             // A point that minibatches led to solves no equation that could be written down.
-            _ if split.stochastic => self.without_derivative(&plain, span)?,
-            Diff::Implicit { linear, tolerance } => {
+            Diff::Implicit { .. } if !split.stochastic => {
+                let Diff::Implicit { linear, tolerance } = diff.clone() else { return Err(Stop::Poisoned) };
                 let symmetric = split.prox.is_zero() && problem.constraints.is_empty();
-                let eq = Equation { label, symmetric, linear, tolerance, span };
-                match self.optimality(&problem, &split, &fin, &x, &eq)? {
+                let (unsolved, warm) = (*unsolved, warm.clone());
+                let eq = Equation { label, symmetric, linear, tolerance, unsolved, warm, at: o.objective.span, span };
+                // Terms of linear maps that a splitting method took apart have no one proximal step.
+                let parted = task.rest.is_some() && !split.mapped.is_empty();
+                let solved = if parted { None } else { self.optimality(&problem, split, inner.dual.as_ref(), x, &eq)? };
+                match solved {
                     Some((x, _)) if o.arg => x,
-                    Some((x, dual)) => self.optimal_value(&problem, &split, &x, dual.as_ref(), span)?,
-                    None => self.without_derivative(&plain, span)?,
+                    Some((x, dual)) => self.optimal_value(&problem, split, &x, dual.as_ref(), span)?,
+                    None => {
+                        let plain = self.plain(o.arg, task, x, span)?;
+                        self.without_derivative(&plain, span)?
+                    }
                 }
+            }
+            Diff::None | Diff::Implicit { .. } => {
+                let plain = self.plain(o.arg, task, x, span)?;
+                if let Diff::None = diff { self.held_still(&plain, span)? } else { self.without_derivative(&plain, span)? }
             }
         };
         if !o.arg || problem.unknowns.len() == 1 {
@@ -67,17 +64,16 @@ impl Interp<'_> {
         Ok(Value::record(problem.unknowns.iter().filter_map(|n| value.field(n).map(|v| (n.clone(), v.clone()))).collect()))
     }
 
-    fn without_derivative(&mut self, v: &Value, span: Span) -> Eval<Value> {
-        self.map_tree(v, span, &mut |s, n| s.emit(Op::NoGrad(Arc::from("this inner problem")), &[n], span))
+    /// The point, or the objective there.
+    fn plain(&mut self, point: bool, task: &Task, x: &Value, span: Span) -> Eval<Value> {
+        if point {
+            return Ok(x.clone());
+        }
+        Ok(Value::Num(self.objective_value(task, x, span)?))
     }
 
-    /// The point, or NaN where the inner iterations ran away.
-    pub(super) fn settled_point(&mut self, fin: &Finished, label: &str, span: Span) -> Eval<Value> {
-        let Some((_, last)) = fin.runs.last() else { return Err(Stop::Poisoned) };
-        let bound = self.real(code::NONFINITE)?;
-        let ok = self.bin(BinaryOp::Lt, last.code, bound, span)?;
-        let text: Arc<str> = Arc::from(format!("the iterations of this `{label}` ran away"));
-        self.map_tree(&fin.x, span, &mut |s, n| s.emit(Op::Check(text.clone()), &[n, ok], span))
+    fn without_derivative(&mut self, v: &Value, span: Span) -> Eval<Value> {
+        self.map_tree(v, span, &mut |s, n| s.emit(Op::NoGrad(Arc::from("this inner problem")), &[n], span))
     }
 
     /// The point (and its multipliers) as the solution of the conditions of optimality; none where these are not at hand.
@@ -85,39 +81,77 @@ impl Interp<'_> {
         &mut self,
         p: &Arc<Problem>,
         split: &Split,
-        fin: &Finished,
+        dual: Option<&Value>,
         x: &Value,
         eq: &Equation<'_>,
     ) -> Eval<Option<(Value, Option<Value>)>> {
         let span = eq.span;
-        let parted = matches!(fin.runs.last(), Some((Runner::Method(m), _)) if m.decl.form.rest.is_some());
-        if split.prox.obstacle().is_some() || parted && !split.mapped.is_empty() {
+        if split.prox.obstacle().is_some() {
             return Ok(None);
         }
         let smooth = split.smooth.clone().value();
         let prox = split.prox_fn();
         let t = if prox.is_zero() { self.real(1.0)? } else { self.natural_step(&smooth, x, span)? };
-        let step = move |s: &mut Interp<'_>, g: Value, x: &Value| -> Eval<Value> {
+        let target = |s: &mut Interp<'_>, g: &Value, x: &Value| -> Eval<Value> {
+            let g = s.arith(BinaryOp::Mul, &Value::Num(t), g, span, span, span)?;
+            s.arith(BinaryOp::Sub, x, &g, span, span, span)
+        };
+        let step = |s: &mut Interp<'_>, g: Value, x: &Value| -> Eval<Value> {
             if prox.is_zero() {
                 return Ok(g);
             }
-            let g = s.arith(BinaryOp::Mul, &Value::Num(t), &g, span, span, span)?;
-            let v = s.arith(BinaryOp::Sub, x, &g, span, span, span)?;
+            let v = target(s, &g, x)?;
             let moved = s.prox_apply(&prox, &v, t, span)?;
             s.arith(BinaryOp::Sub, x, &moved, span, span, span)
         };
+        // What may have a kink, with `e` added to the argument of each: the gradient, the proximal step.
+        let bent = |s: &mut Interp<'_>, f: &Value, x: &Value, e: &Value| -> Eval<Value> {
+            let there = s.arith(BinaryOp::Add, x, e, span, span, span)?;
+            let (_, g) = s.value_and_gradient(f, &[there], 0, span)?;
+            if prox.is_zero() {
+                return Ok(g);
+            }
+            let (_, here) = s.value_and_gradient(f, std::slice::from_ref(x), 0, span)?;
+            let v = target(s, &here, x)?;
+            let v = s.arith(BinaryOp::Add, &v, e, span, span, span)?;
+            Ok(Value::list(vec![g, s.prox_apply(&prox, &v, t, span)?]))
+        };
         if p.constraints.is_empty() {
-            let y = self.attach(x, eq, &mut |s, x| {
-                let (_, g) = s.value_and_gradient(&smooth, std::slice::from_ref(x), 0, span)?;
-                step(s, g, x)
-            })?;
+            let mut kink = |s: &mut Interp<'_>, x: &Value, e: &Value| bent(s, &smooth, x, e);
+            let y = self.attach(
+                x,
+                eq,
+                &mut |s, x| {
+                    let (_, g) = s.value_and_gradient(&smooth, std::slice::from_ref(x), 0, span)?;
+                    step(s, g, x)
+                },
+                Some(&mut kink),
+            )?;
             return Ok(Some((y, None)));
         }
-        let Some(dual) = &fin.dual else { return Ok(None) };
+        let Some(dual) = dual else { return Ok(None) };
         let both = Value::list(vec![x.clone(), dual.clone()]);
-        let solved = self.attach(&both, eq, &mut |s, v| {
-            let Value::List(parts) = v else { return Err(Stop::Poisoned) };
-            let [x, dual] = parts.as_slice() else { return Err(Stop::Poisoned) };
+        let pair = |v: &Value| match v {
+            Value::List(l) if l.len() == 2 => Ok((l[0].clone(), l[1].clone())),
+            _ => Err(Stop::Poisoned),
+        };
+        let mut kink = |s: &mut Interp<'_>, v: &Value, e: &Value| -> Eval<Value> {
+            let ((x, dual), (ex, ed)) = (pair(v)?, pair(e)?);
+            let first = bent(s, &s.lagrangian(&split.smooth, p, &dual), &x, &ex)?;
+            // An inequality that holds exactly and has a zero multiplier is neither active nor inactive.
+            let r = s.residuals(p, &x)?;
+            let mut all = vec![first];
+            for (n, g) in r.ineq {
+                let part = |d: &Value| d.field("ineq").and_then(|d| d.field(&n)).cloned().ok_or(Stop::Poisoned);
+                let sum = s.arith(BinaryOp::Add, &part(&dual)?, &g, span, span, span)?;
+                let sum = s.arith(BinaryOp::Add, &sum, &part(&ed)?, span, span, span)?;
+                let zero = Value::Num(s.real(0.0)?);
+                all.push(s.arith(BinaryOp::Max, &sum, &zero, span, span, span)?);
+            }
+            Ok(Value::list(all))
+        };
+        let mut residual = |s: &mut Interp<'_>, v: &Value| -> Eval<Value> {
+            let (x, dual) = &pair(v)?;
             let lagrangian = s.lagrangian(&split.smooth, p, dual);
             let (_, g) = s.value_and_gradient(&lagrangian, std::slice::from_ref(x), 0, span)?;
             let first = step(s, g, x)?;
@@ -133,14 +167,10 @@ impl Interp<'_> {
             }
             let rest = Value::record(vec![(Arc::from("eq"), Value::record(r.eq)), (Arc::from("ineq"), Value::record(ineq))]);
             Ok(Value::list(vec![first, rest]))
-        })?;
-        match &solved {
-            Value::List(l) => match l.as_slice() {
-                [x, dual] => Ok(Some((x.clone(), Some(dual.clone())))),
-                _ => Err(Stop::Poisoned),
-            },
-            _ => Err(Stop::Poisoned),
-        }
+        };
+        let solved = self.attach(&both, eq, &mut residual, Some(&mut kink))?;
+        let (x, dual) = pair(&solved)?;
+        Ok(Some((x, Some(dual))))
     }
 
     /// A step of the size of the inverse of the Hessian, so that a proximal step tells active from inactive parts.

@@ -4,7 +4,7 @@ use super::decompose::Split;
 use super::driver::{Request, Runner, status_word};
 use super::method::{Ran, Task, code};
 use super::problem::Problem;
-use crate::host::Event;
+use crate::host::{Event, Output};
 use crate::interp::{Interp, span_of};
 use crate::lanes::Part;
 use crate::value::{Eval, Fields, Num, Stop, TermKind, Value};
@@ -15,7 +15,7 @@ use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
 /// Violations above this (relative to the point) mean that the constraints do not hold; in f32, above what it can tell.
-const FEASIBLE: f64 = 1e-6;
+pub(super) const FEASIBLE: f64 = 1e-6;
 
 /// A residual above this (relative to the value and the point) is not what convergence leaves.
 const STALLED: f64 = 1e-4;
@@ -289,7 +289,13 @@ impl Interp<'_> {
         self.static_fields(&fin, &mut fields);
         fields.push((Arc::from("facts"), Value::Str(Arc::from(fin.facts.clone()))));
         let record = Value::record(fields);
-        let out = self.output(&record, span)?;
+        let mut out = self.output(&record, span)?;
+        self.check_solve(r, &split.smooth, &fin.x)?;
+        let levels = std::mem::take(&mut self.levels);
+        self.warn_levels(&levels);
+        if let (Output::Record(fields), false) = (&mut out, levels.is_empty()) {
+            fields.push((Arc::from("levels"), self.level_records(&levels)));
+        }
         self.host.emit(Event::Solved { name: name.map(|n| n.to_string()), record: out, span });
         Ok(record)
     }

@@ -112,7 +112,7 @@ impl Interp<'_> {
         let (last, steps, code, trace) =
             self.run_loop(&task_scope, &carried, "x", &label, limit.clone(), task, step, false, &mut promoted)?;
         let x = last.first().map(|(_, v)| v.clone()).ok_or(Stop::Poisoned)?;
-        Ok(Ran { x, steps, code, limit, trace, states: last, certificate: None })
+        Ok(Ran { x, steps, code, limit, trace, start_dual: None, states: last, certificate: None })
     }
 
     /// The function whose gradient a rule follows: smooth part plus terms (their subgradient), without the set.

@@ -131,7 +131,12 @@ impl Lanes<'_> {
         }
         let first = |k: usize| xs.get(k).copied().ok_or_else(|| internal(format!("batch: {} lacks an operand", op.name())));
         let one = match op {
-            Op::Unary(_) | Op::NoGrad(_) | Op::Stationary | Op::Clock => {
+            Op::Tally(_) => {
+                let value = self.spread(first(0)?)?;
+                let ids: Vec<NodeId> = std::iter::once(value.id).chain(xs.iter().skip(1).map(|x| x.id)).collect();
+                self.b.op(op.clone(), &ids)?
+            }
+            Op::Unary(_) | Op::NoGrad(_) | Op::Stationary | Op::Recall(_) | Op::Store(_) | Op::Clock => {
                 let x = first(0)?;
                 let id = self.b.op(op.clone(), &[x.id])?;
                 if matches!(op, Op::Clock) {

@@ -155,7 +155,8 @@ fn apply(c: &Context<'_>, args: &[&Array]) -> Result<Vec<Array>, ReferenceError>
         (Op::Unary(u), [a]) => c.one(a.data.iter().map(|x| elementwise::unary(*u, *x)).collect()),
         (Op::Binary(b), [x, y]) => elementwise::binary(c, *b, x, y),
         (Op::Select, [k, x, y]) => elementwise::select(c, k, x, y),
-        (Op::NoGrad(_) | Op::Stationary, [a]) => c.one(a.data.to_vec()),
+        (Op::NoGrad(_) | Op::Stationary | Op::Recall(_) | Op::Store(_), [a]) => c.one(a.data.to_vec()),
+        (Op::Tally(_), [a, ..]) => c.one(a.data.to_vec()),
         (Op::Check(_), [a, ok]) => match ok.as_scalar() {
             Some(0.0) => c.one(vec![f64::NAN; a.data.len()]),
             _ => c.one(a.data.to_vec()),

@@ -17,7 +17,7 @@ impl Parser<'_> {
             return false;
         }
         match next.kind {
-            Tok::Name if matches!(next.word, Word::Mod | Word::After | Word::Subject | Word::Diff | Word::Upto | Word::To | Word::When) => {
+            Tok::Name if matches!(next.word, Word::Mod | Word::After | Word::Subject | Word::Diff | Word::Warm | Word::Upto | Word::To | Word::When) => {
                 matches!(self.ahead(2).kind, Tok::Colon | Tok::In | Tok::Of | Tok::From | Tok::Tilde)
             }
             Tok::Name => true,
@@ -107,7 +107,7 @@ impl Parser<'_> {
         if stand_in || starts { self.expr() } else { self.error_expr() }
     }
 
-    /// `subject to …`, `by …`, `diff …` in any order, each once, on the same line or at the start of the next ones.
+    /// `subject to …`, `by …`, `diff …`, `warm on`, `warm off` in any order, each once, on the same line or at the start of the next ones.
     fn clauses(&mut self, at: usize, subject: bool, by: bool) -> (Vec<Constraint>, Clauses) {
         let mut constraints = Vec::new();
         let mut clauses = Clauses::default();
@@ -135,6 +135,14 @@ impl Parser<'_> {
                     self.twice("diff", here);
                 }
                 clauses.diff = Some(self.expr());
+            } else if by && self.word() == Word::Warm && next.kind == Tok::Name && matches!(&*self.name_of(next), "on" | "off") && !next.nl {
+                self.role(self.at, Role::Clause(at as u32));
+                self.at += 1;
+                if clauses.warm.is_some() {
+                    self.twice("warm", here);
+                }
+                let token = self.bump();
+                clauses.warm = Some(&*self.name_of(token) == "on");
             } else {
                 return (constraints, clauses);
             }

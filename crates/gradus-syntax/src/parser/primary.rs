@@ -334,7 +334,7 @@ impl Parser<'_> {
         let amount = self.ahead(1);
         let fits = match amount.kind {
             Tok::Int | Tok::Real => true,
-            Tok::Name => !matches!(amount.word, Word::Mod | Word::After | Word::Upto | Word::Subject | Word::Diff | Word::To | Word::When),
+            Tok::Name => !matches!(amount.word, Word::Mod | Word::After | Word::Upto | Word::Subject | Word::Diff | Word::Warm | Word::To | Word::When),
             _ => false,
         };
         if !fits || amount.nl {

@@ -493,6 +493,9 @@ impl Printer {
     fn clauses(&mut self, clauses: &Clauses) {
         self.maybe("by", &clauses.by);
         self.maybe("diff", &clauses.diff);
+        if let Some(on) = clauses.warm {
+            self.line(if on { "warm on" } else { "warm off" });
+        }
     }
 }
 

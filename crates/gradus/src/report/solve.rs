@@ -41,6 +41,9 @@ pub fn report(name: Option<&str>, record: &Output, width: usize) -> Vec<String> 
     if let Some(why) = text("why") {
         rows.push(("why".into(), why));
     }
+    if let Some(Output::List(levels)) = get("levels") {
+        rows.extend(levels.iter().filter_map(level).map(|l| ("inner".into(), l)));
+    }
     let pad = rows.iter().map(|(n, _)| n.len()).max().unwrap_or(0);
     let mut out = vec![title];
     for (name, value) in rows {
@@ -51,6 +54,30 @@ pub fn report(name: Option<&str>, record: &Output, width: usize) -> Vec<String> 
         }
     }
     out
+}
+
+/// `argmin: 14 solves, 14 to 666 steps (mean 84.9), residual at most 9.3e-11`, of the record of an inner level.
+fn level(record: &Output) -> Option<String> {
+    let Output::Record(fields) = record else { return None };
+    let get = |fields: &[(Arc<str>, Output)], name: &str| fields.iter().find(|(n, _)| &**n == name).map(|(_, v)| v.clone());
+    let Some(Output::Text(what)) = get(fields, "what") else { return None };
+    let count = |v: f64, word: &str| format!("{v} {word}{}", if v == 1.0 { "" } else { "s" });
+    let range = |name: &str| match get(fields, name) {
+        Some(Output::Record(r)) => Some(["least", "mean", "most"].map(|n| get(&r, n).as_ref().and_then(number).unwrap_or(f64::NAN))),
+        _ => None,
+    };
+    let mut text = format!("{what}: {}", count(get(fields, "solves").as_ref().and_then(number)?, "solve"));
+    if let Some([least, mean, most]) = range("steps") {
+        text.push_str(&if least == most { format!(", {}", count(most, "step")) } else { format!(", {least} to {most} steps (mean {mean:.1})") });
+    }
+    if let Some([_, _, most]) = range("residual") {
+        text.push_str(&format!(", residual at most {}", real(most, 2)));
+    }
+    match get(fields, "unfinished").as_ref().and_then(number) {
+        Some(n) if n > 0.0 => text.push_str(&format!(", {n} not converged")),
+        _ => {}
+    }
+    Some(text)
 }
 
 /// A one-line value.

@@ -5,7 +5,7 @@ use crate::executor::Machine;
 use crate::index::{self, Axis, OutOfRange};
 use crate::order::{self, Lines};
 use crate::real::Real;
-use crate::{linalg, philox};
+use crate::{knapsack, linalg, philox};
 use gradus_ir::Origin;
 use gradus_plan::{Call, Func};
 
@@ -69,6 +69,12 @@ impl<T: Real> Machine<'_, T> {
                 Func::ArgSort { descending, outer, n, inner } => {
                     order::arg_sort(Lines { outer, n, inner }, descending, input(0), output(0), work());
                 }
+                Func::TopK { n, k, .. } => order::top_k(n, k, input(0), output(0), output(1), work()),
+                Func::Knapsack { n, .. } => {
+                    let operands = [input(0), input(1), input(2), input(3), input(4)];
+                    knapsack::solve(n, operands, output(0), output(1), &self.kernels);
+                }
+                Func::Isotonic { n, .. } => order::isotonic(n, input(0), input(1), output(0), work()),
                 Func::DiagMatrix { n } => {
                     let (x, y) = (input(0), output(0));
                     y.fill(T::ZERO);

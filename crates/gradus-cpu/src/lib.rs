@@ -14,6 +14,7 @@ mod fused;
 mod gemv;
 mod index;
 mod kernels;
+mod knapsack;
 mod linalg;
 mod matmul;
 mod native;

@@ -1,4 +1,4 @@
-//! Along an axis: running reductions, sorting, positions of extremes.
+//! Along an axis: running reductions, sorting, positions of extremes, the largest, isotonic regression.
 
 use crate::real::Real;
 use crate::special;
@@ -127,6 +127,79 @@ pub(crate) fn arg_sort<T: Real>(l: Lines, descending: bool, x: &[T], out: &mut [
         });
         for (k, p) in positions.iter().enumerate() {
             out[start + k * l.inner] = *p;
+        }
+    }
+}
+
+/// The `k` largest of each line in descending order, and where they are: of equal ones the first, NaN last. Linear in the line.
+/// `work` holds one line.
+pub(crate) fn top_k<T: Real>(n: usize, k: usize, x: &[T], values: &mut [T], indices: &mut [T], work: &mut [T]) {
+    if k == 0 {
+        return;
+    }
+    for ((x, values), indices) in x.chunks_exact(n).zip(values.chunks_exact_mut(k)).zip(indices.chunks_exact_mut(k)) {
+        let mut numbers = 0;
+        for v in x {
+            if !v.is_nan() {
+                // One zero, so that bit patterns order as numbers do.
+                work[numbers] = *v + T::ZERO;
+                numbers += 1;
+            }
+        }
+        let mut found = 0;
+        let mut put = |i: usize, found: &mut usize| {
+            indices[*found] = T::of(i as f64);
+            *found += 1;
+        };
+        if k < numbers {
+            let least = *work[..numbers].select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a)).1;
+            let mut room = k - x.iter().filter(|v| **v > least).count();
+            for (i, v) in x.iter().enumerate() {
+                let equal = *v == least && room > 0;
+                if *v > least || equal {
+                    room -= usize::from(equal);
+                    put(i, &mut found);
+                }
+            }
+        } else {
+            x.iter().enumerate().filter(|(_, v)| !v.is_nan()).for_each(|(i, _)| put(i, &mut found));
+            x.iter().enumerate().filter(|(_, v)| v.is_nan()).take(k - numbers).for_each(|(i, _)| put(i, &mut found));
+        }
+        indices.sort_unstable_by(|a, b| compare(x[a.index()], x[b.index()], true).then(a.total_cmp(b)));
+        for (v, i) in values.iter_mut().zip(indices.iter()) {
+            *v = x[i.index()];
+        }
+    }
+}
+
+/// The nondecreasing line nearest to each, by pooling neighbours in the wrong order. `work` holds three lines.
+pub(crate) fn isotonic<T: Real>(n: usize, y: &[T], w: &[T], out: &mut [T], work: &mut [T]) {
+    if n == 0 {
+        return;
+    }
+    let (means, work) = work.split_at_mut(n);
+    let (weights, ends) = work.split_at_mut(n);
+    for ((y, w), out) in y.chunks_exact(n).zip(w.chunks_exact(n)).zip(out.chunks_exact_mut(n)) {
+        if y.iter().any(|y| y.is_nan()) || !w.iter().all(|w| *w > T::ZERO) {
+            out.fill(T::NAN);
+            continue;
+        }
+        let mut blocks = 0;
+        for (k, (y, w)) in y.iter().zip(w).enumerate() {
+            let (mut mean, mut weight) = (*y, *w);
+            while blocks > 0 && means[blocks - 1] > mean {
+                blocks -= 1;
+                let total = weights[blocks] + weight;
+                mean = means[blocks] + (mean - means[blocks]) * (weight / total);
+                weight = total;
+            }
+            (means[blocks], weights[blocks], ends[blocks]) = (mean, weight, T::of((k + 1) as f64));
+            blocks += 1;
+        }
+        let mut from = 0;
+        for (mean, end) in means[..blocks].iter().zip(&ends[..blocks]) {
+            out[from..end.index()].fill(*mean);
+            from = end.index();
         }
     }
 }

@@ -20,6 +20,8 @@ pub trait Real: sealed::Sealed + RealField + Copy + Default + Send + Sync + 'sta
     const NAN: Self;
     const INFINITY: Self;
     const NEG_INFINITY: Self;
+    /// The distance from one to the next number.
+    const EPSILON: Self;
 
     /// The nearest number of this type.
     fn of(x: f64) -> Self;
@@ -86,6 +88,7 @@ macro_rules! standard {
         const NAN: $t = $t::NAN;
         const INFINITY: $t = $t::INFINITY;
         const NEG_INFINITY: $t = $t::NEG_INFINITY;
+        const EPSILON: $t = $t::EPSILON;
 
         #[inline(always)]
         fn of(x: f64) -> $t {

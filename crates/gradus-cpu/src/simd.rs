@@ -4,6 +4,7 @@
 //! number of running values. So the choice changes no bit of a result.
 
 use crate::elementwise::{self, Arg};
+use crate::knapsack::{self, Line, Sums};
 use crate::matmul::{self, Operand};
 use crate::{columns, gemv};
 use crate::real::Real;
@@ -24,6 +25,9 @@ pub(crate) struct Kernels<T: 'static> {
     rows: unsafe fn(*const T, usize, &[T], &mut [T]),
     columns: unsafe fn(*const T, usize, &[T], &mut [T], bool),
     small: unsafe fn(Operand<T>, Operand<T>, &mut [T], bool),
+    knapsack: for<'a> unsafe fn(&Line<'a, T>, T) -> Sums<T>,
+    survey: for<'a> unsafe fn(&Line<'a, T>) -> (bool, Sums<T>),
+    members: for<'a> unsafe fn(&Line<'a, T>, T, T, &mut [T]),
 }
 
 macro_rules! version {
@@ -73,8 +77,20 @@ macro_rules! version {
                 // SAFETY: the caller's.
                 unsafe { matmul::small(a, b, y, add) }
             }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn knapsack<T: Real>(line: &Line<'_, T>, t: T) -> Sums<T> {
+                knapsack::sums(line, t)
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn survey<T: Real>(line: &Line<'_, T>) -> (bool, Sums<T>) {
+                knapsack::survey(line)
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn members<T: Real>(line: &Line<'_, T>, t: T, rest: T, out: &mut [T]) {
+                knapsack::members(line, t, rest, out);
+            }
             pub(super) fn all<T: Real>() -> Kernels<T> {
-                Kernels { lane, reduce, middle, runs, exponentials, block, dot, rows, columns, small }
+                Kernels { lane, reduce, middle, runs, exponentials, block, dot, rows, columns, small, knapsack, survey, members }
             }
         }
     };
@@ -168,11 +184,33 @@ impl<T: Real> Kernels<T> {
         // SAFETY: the caller's, and as above.
         unsafe { (self.small)(a, b, y, add) }
     }
+
+    /// `sum(w clip(v - t w, lower, upper))` of a line, and how fast it falls.
+    #[inline]
+    pub fn knapsack(&self, line: &Line<'_, T>, t: T) -> Sums<T> {
+        // SAFETY: `detect` chose a version that this machine can run.
+        unsafe { (self.knapsack)(line, t) }
+    }
+
+    /// Is a number of the line NaN, and the sums without bounds.
+    #[inline]
+    pub fn survey(&self, line: &Line<'_, T>) -> (bool, Sums<T>) {
+        // SAFETY: as above.
+        unsafe { (self.survey)(line) }
+    }
+
+    /// `clip((v - t w) - rest w, lower, upper)` of a line.
+    #[inline]
+    pub fn members(&self, line: &Line<'_, T>, t: T, rest: T, out: &mut [T]) {
+        // SAFETY: as above.
+        unsafe { (self.members)(line, t, rest, out) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::knapsack::Entries;
     use gradus_ir::{BinaryOp, UnaryOp};
 
     /// Every version gives the same bits.
@@ -227,6 +265,15 @@ mod tests {
                 keep(&running);
             }
             keep(&[k.dot(&x, &y)]);
+            for (w, upper) in [(Entries::All(T::of(0.7)), Entries::All(T::of(0.4))), (Entries::Each(&y), Entries::Each(&a[..301]))] {
+                let line = Line { v: &y, w, lower: Entries::All(T::of(-0.3)), upper };
+                let s = k.knapsack(&line, T::of(0.2));
+                let (broken, open) = k.survey(&line);
+                assert!(!broken);
+                keep(&[s.value, s.slope, open.value, open.slope]);
+                k.members(&line, T::of(0.2), T::of(1e-9), &mut out);
+                keep(&out);
+            }
             let mut z = vec![T::ZERO; 40];
             // SAFETY: `a` has 40 rows (columns) of 301 elements.
             unsafe {

@@ -8,7 +8,7 @@ use crate::matmul::{self, Operand};
 use crate::order::{self, Lines};
 use crate::real::Real;
 use crate::worker::Worker;
-use crate::{index, threads};
+use crate::{index, knapsack, threads};
 use gradus_ir::{Origin, ReduceOp};
 use gradus_plan::{Call, Func, MatMul, Matrix, Out, Place, Step, Sweep, Task};
 use std::sync::Mutex;
@@ -205,11 +205,17 @@ impl<T: Real> Machine<'_, T> {
         // SAFETY: places of the plan; equally many elements of each operand belong to each row.
         unsafe {
             let input = |k: usize| {
-                let each = c.inputs[k].count() / rows;
-                std::slice::from_raw_parts(self.at(c.inputs[k].place).wrapping_add(r * each).cast_const(), n * each)
+                let (count, p) = (c.inputs[k].count(), self.at(c.inputs[k].place).cast_const());
+                // A single number is the same for all rows, of which there are at least two.
+                let each = count / rows;
+                let (p, len) = if count == 1 { (p, 1) } else { (p.wrapping_add(r * each), n * each) };
+                std::slice::from_raw_parts(p, len)
             };
-            let each = c.outputs[0].count() / rows;
-            let out = std::slice::from_raw_parts_mut(self.at(c.outputs[0].place).wrapping_add(r * each), n * each);
+            let output = |k: usize| {
+                let each = c.outputs[k].count() / rows;
+                std::slice::from_raw_parts_mut(self.at(c.outputs[k].place).wrapping_add(r * each), n * each)
+            };
+            let out = output(0);
             let work = match c.work {
                 Some((place, len)) => self.slice_mut(place, len),
                 None => &mut [],
@@ -235,6 +241,12 @@ impl<T: Real> Machine<'_, T> {
                 Func::ArgSort { descending, n: len, .. } => {
                     order::arg_sort(Lines { outer: n, n: len, inner: 1 }, descending, input(0), out, work);
                 }
+                Func::TopK { n: len, k, .. } => order::top_k(len, k, input(0), out, output(1), work),
+                Func::Knapsack { n: len, .. } => {
+                    let operands = [input(0), input(1), input(2), input(3), input(4)];
+                    knapsack::solve(len, operands, out, output(1), &self.kernels);
+                }
+                Func::Isotonic { n: len, .. } => order::isotonic(len, input(0), input(1), out, work),
                 _ => return Err(Fault::Internal(format!("{:?} is no kernel on lines", c.func))),
             }
         }

@@ -303,6 +303,95 @@ fn order() {
     });
 }
 
+#[test]
+fn the_largest() {
+    let mut x = real(3, &[7, 50]);
+    let data = Arc::make_mut(&mut x.data);
+    for k in (0..data.len()).step_by(3) {
+        data[k] = [f64::NAN, 0.0, f64::INFINITY, -0.0, f64::NEG_INFINITY, 1.0][k / 3 % 6];
+    }
+    for k in [0, 1, 5, 30, 49, 50] {
+        check("top_k", std::slice::from_ref(&x), 0.0, |b, p| {
+            let t = b.op(Op::TopK(gradus_ir::Dim::from(k)), &[p[0]])?;
+            Ok(vec![b.get(t, 0)?, b.get(t, 1)?])
+        });
+    }
+    for shape in [&[0][..], &[3, 0], &[0, 4]] {
+        check("top_k of nothing", &[real(4, shape)], 0.0, |b, p| {
+            let t = b.op(Op::TopK(gradus_ir::Dim::from(0)), &[p[0]])?;
+            Ok(vec![b.get(t, 0)?, b.get(t, 1)?])
+        });
+    }
+}
+
+#[test]
+fn isotonic() {
+    for shape in [&[1][..], &[40], &[9, 33], &[2, 0], &[0, 3]] {
+        let (y, w) = (real(5, shape), real(6, shape));
+        let w = Array { data: Arc::new(w.data.iter().map(|w| w.abs() + 0.01).collect()), ..w };
+        check("isotonic", &[y, w], 1e-13, |b, p| Ok(vec![b.op(Op::Isotonic, &[p[0], p[1]])?]));
+    }
+    let y = Array::new(DType::Real, vec![3, 3], vec![3.0, 1.0, f64::NAN, 3.0, 1.0, 2.0, f64::INFINITY, 1.0, 2.0]).unwrap();
+    let w = Array::new(DType::Real, vec![3, 3], vec![1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
+    check("isotonic with NaN, a weight of zero and infinity", &[y, w], 0.0, |b, p| Ok(vec![b.op(Op::Isotonic, &[p[0], p[1]])?]));
+}
+
+/// Lines of the knapsack problem by the shapes of their operands.
+fn knapsack(what: &str, operands: [Array; 5], tolerance: f64) {
+    check(what, &operands, tolerance, |b, p| {
+        let k = b.op(Op::Knapsack, p)?;
+        Ok(vec![b.get(k, 0)?, b.get(k, 1)?])
+    });
+}
+
+#[test]
+fn knapsacks() {
+    let scalar = Array::scalar;
+    for n in [1, 3, 16, 37, 200] {
+        for rows in [1, 5, 40] {
+            let (v, w) = (real(7, &[rows, n]), real(8, &[rows, n]));
+            knapsack("simplex", [v.clone(), scalar(1.0), scalar(0.0), scalar(f64::INFINITY), scalar(1.0)], 1e-12);
+            knapsack("capped", [v.clone(), scalar(1.0), scalar(0.0), scalar(1.0), scalar(0.3 * n as f64)], 1e-12);
+            knapsack("free", [v.clone(), scalar(2.0), scalar(f64::NEG_INFINITY), scalar(f64::INFINITY), scalar(1.0)], 1e-12);
+            let low = Array { data: Arc::new(w.data.iter().map(|w| -w.abs() - 0.1).collect()), ..w.clone() };
+            let high = Array { data: Arc::new(v.data.iter().map(|v| v.abs() + 0.2).collect()), ..v.clone() };
+            knapsack("weighted", [v.clone(), w.clone(), low, high.clone(), Array::vector(vec![0.01; rows])], 1e-10);
+            knapsack("weights only", [v.clone(), w.clone(), scalar(-1.0), scalar(1.0), scalar(0.02)], 1e-10);
+            knapsack("upper bounds only", [v.clone(), scalar(1.0), scalar(0.0), high, scalar(0.1)], 1e-12);
+        }
+    }
+    knapsack("no entries", [real(1, &[2, 0]), scalar(1.0), scalar(0.0), scalar(1.0), Array::vector(vec![0.0, 1.0])], 0.0);
+    knapsack("no lines", [real(1, &[0, 3]), scalar(1.0), scalar(0.0), scalar(1.0), scalar(1.0)], 0.0);
+    let v = Array::new(DType::Real, vec![5, 3], vec![
+        0.0, f64::NAN, 1.0, // NaN
+        1e9, -1e9, 3.0, 0.1, 0.2, 0.3, // large beside small
+        f64::INFINITY, 0.0, 1.0, 0.0, f64::NEG_INFINITY, 1.0,
+    ]).unwrap();
+    knapsack("edges", [v.clone(), scalar(1.0), scalar(0.0), scalar(1.0), scalar(1.5)], 1e-9);
+    knapsack("a total that cannot be", [real(2, &[2, 3]), scalar(1.0), scalar(0.0), scalar(1.0), scalar(3.5)], 0.0);
+    knapsack("weights of zero", [real(2, &[2, 3]), scalar(0.0), scalar(0.0), scalar(1.0), Array::vector(vec![0.0, 1.0])], 0.0);
+}
+
+/// All entries at their upper bounds, a total that is met only there, and an entry of a size that hides the others.
+#[test]
+fn knapsacks_at_the_ends() {
+    let of = |v: &[f64], upper: f64, total: f64| {
+        let mut g = Graph::new();
+        let p = g.param(Ty::real(Shape::of(&[v.len()])), Origin::default());
+        let mut b = Build::new(&mut g, Origin::default());
+        let (one, zero, upper, total) = (b.real(1.0).unwrap(), b.real(0.0).unwrap(), b.real(upper).unwrap(), b.real(total).unwrap());
+        let k = b.op(Op::Knapsack, &[p, one, zero, upper, total]).unwrap();
+        let x = b.get(k, 0).unwrap();
+        g.outputs = vec![x];
+        let plan = Arc::new(plan_with(&g, Options::default()).unwrap());
+        Executor::new(plan).run(&[Array::vector(v.to_vec())], &Control::default()).unwrap()[0].data.to_vec()
+    };
+    assert_eq!(of(&[0.1, 0.2, 0.3], 1.0, 3.0), [1.0, 1.0, 1.0]);
+    assert_eq!(of(&[0.1, 0.2, 0.3], 1.0, 0.0), [0.0, 0.0, 0.0]);
+    assert_eq!(of(&[1e16, 1.0], f64::INFINITY, 1.0), [1.0, 0.0]);
+    assert_eq!(of(&[1e300, -1e300, 7.0], 1.0, 2.0), [1.0, 0.0, 1.0]);
+}
+
 /// `a' a + n I` of a random matrix.
 fn spd(b: &mut Build<'_>, a: NodeId, n: usize) -> IrResult<NodeId> {
     let t = b.swap(a)?;

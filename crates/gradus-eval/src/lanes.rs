@@ -48,8 +48,8 @@ fn largest(region: &Graph, flags: &[bool], looped: bool) -> Option<usize> {
         if alone && looped {
             return None;
         }
-        for r in node.op.regions() {
-            most = most.max(largest(r, &vec![true; r.params().len()], true)?);
+        for (r, flags) in node.op.regions().into_iter().zip(inner_flags(node, &differs)) {
+            most = most.max(largest(r, &flags, true)?);
         }
         for (k, t) in node.tys.iter().enumerate() {
             let n = t.shape.count().size()?;
@@ -62,6 +62,22 @@ fn largest(region: &Graph, flags: &[bool], looped: bool) -> Option<usize> {
         }
     }
     Some(most)
+}
+
+/// Which parameters of each region of a node differ from lane to lane. What a loop carries is taken to.
+fn inner_flags(node: &Node, differs: &[bool]) -> Vec<Vec<bool>> {
+    let inputs: Vec<bool> = node.inputs.iter().map(|i| differs[i.index()]).collect();
+    match &node.op {
+        Op::Loop(l) => {
+            let (carries, rest) = inputs.split_at(l.carries.min(inputs.len()));
+            let begin = || std::iter::once(false).chain(carries.iter().map(|_| true));
+            let body = begin().chain(rest.iter().copied()).collect();
+            let cond = l.cond.as_ref().map(|_| begin().chain(rest.iter().skip(l.scanned).copied()).collect());
+            cond.into_iter().chain(std::iter::once(body)).collect()
+        }
+        Op::Cond { .. } => vec![inputs.get(1..).unwrap_or_default().to_vec(); 2],
+        op => op.regions().iter().map(|r| vec![true; r.params().len()]).collect(),
+    }
 }
 
 /// Is the k-th output of a node (or the node itself, where it picks one) collected by a loop?

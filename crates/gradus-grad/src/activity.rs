@@ -64,6 +64,8 @@ fn is_masking(op: &Op) -> bool {
             | Op::ScatterAddAlong { .. }
             | Op::ScatterSet { .. }
             | Op::Cumulative { op: gradus_ir::Cumulative::Max, .. }
+            | Op::TopK(_)
+            | Op::Knapsack
             | Op::Diagonal
             | Op::DiagMatrix
             | Op::Cond { .. }

@@ -13,6 +13,8 @@
 //!   origin. Poles stay poles: `log'(0)` is infinite.
 //! * A value that a `where`, a `max`, a slice or a gather does not take contributes exactly zero, even where its own
 //!   derivative is infinite or NaN. Zeros inside a matrix product are not protected like that.
+//! * `isotonic` averages over its blocks, neighbours with equal values being one block. `knapsack` has the derivative of the entries that are
+//!   at no bound, and none where there are no such entries.
 //! * `running max` takes the derivative at the first largest element so far.
 //! * Matrices that `cholesky` and `eigh` read are taken as symmetric: the cotangent is symmetric.
 //! * Factorizations with equal eigenvalues (or equal or zero singular values) have no derivative for their vectors;
@@ -43,6 +45,7 @@ mod jvp;
 mod linalg;
 mod linear;
 mod reduce;
+mod rows;
 mod special;
 mod vjp;
 

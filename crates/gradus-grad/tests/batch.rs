@@ -150,6 +150,22 @@ fn shapes() {
 }
 
 #[test]
+fn lines() {
+    op(Op::TopK(Dim::Known(2)), &[real(&[4])], true);
+    op(Op::TopK(Dim::Known(2)), &[real(&[3, 4])], true);
+    let make = |rng: &mut Rng, t: &Ty| {
+        let shape: Vec<usize> = t.shape.sizes().unwrap();
+        let a = random_array(rng, t.dtype, &shape);
+        Array { data: Arc::new(a.data.iter().map(|v| v.abs() + 0.1).collect()), ..a }
+    };
+    op_on(Op::Isotonic, &[real(&[5]), real(&[5])], true, &make);
+    op_on(Op::Isotonic, &[real(&[2, 5]), real(&[2, 5])], true, &make);
+    for (v, w, total) in [(&[4][..], &[][..], &[][..]), (&[4], &[4], &[]), (&[2, 4], &[], &[2]), (&[2, 4], &[2, 4], &[])] {
+        op_on(Op::Knapsack, &[real(v), real(w), real(&[]), real(&[]), real(total)], true, &make);
+    }
+}
+
+#[test]
 fn gathers_and_scatters() {
     let make = |rng: &mut Rng, t: &Ty| {
         let shape: Vec<usize> = t.shape.sizes().unwrap();

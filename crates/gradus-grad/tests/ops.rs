@@ -174,6 +174,60 @@ fn sorting() {
 }
 
 #[test]
+fn the_largest_and_isotonic_lines() {
+    let g = region(&[&[3, 5]], |b, p| {
+        let t = b.op(Op::TopK(Dim::Known(2)), &[p[0]])?;
+        Ok(vec![b.get(t, 0)?])
+    });
+    check(&g, &randoms(31, &[&[3, 5]]), "top_k");
+    let g = region(&[&[3, 6], &[3, 6]], |b, p| {
+        let (s, one) = (b.square(p[1])?, b.real(0.5)?);
+        let w = b.add(s, one)?;
+        Ok(vec![b.op(Op::Isotonic, &[p[0], w])?])
+    });
+    let inputs = randoms(32, &[&[3, 6], &[3, 6]]);
+    check(&g, &inputs, "isotonic");
+    check_third(&g, &inputs, "isotonic", 1e-5);
+    let g = region(&[&[2, 0], &[2, 0]], |b, p| Ok(vec![b.op(Op::Isotonic, &[p[0], p[1]])?]));
+    check(&g, &randoms(33, &[&[2, 0], &[2, 0]]), "isotonic of nothing");
+}
+
+#[test]
+fn the_knapsack_problem() {
+    // Lines with entries at both bounds and between, and weights of both signs.
+    let whole = array(&[2, 5], &[0.3, 2.0, -1.5, 0.9, 0.1, 0.4, -2.0, 1.7, 0.6, 0.2]);
+    let w = array(&[2, 5], &[1.0, 0.7, 1.3, -0.6, 0.8, -1.0, 1.1, 0.9, 0.5, 1.2]);
+    let l = array(&[2, 5], &[-0.2, -0.1, -0.3, 0.0, -0.4, -0.2, -0.5, -0.3, -0.1, 0.0]);
+    let u = array(&[2, 5], &[0.8, 0.9, 1.1, 0.7, 1.2, 0.9, 1.3, 0.8, 1.0, 0.6]);
+    let total = array(&[2], &[0.4, 0.35]);
+    let all = [whole, w, l, u, total];
+    let both = |b: &mut gradus_ir::build::Build, xs: &[gradus_ir::NodeId]| {
+        let k = b.op(Op::Knapsack, xs)?;
+        Ok(vec![b.get(k, 0)?, b.get(k, 1)?])
+    };
+    let shapes: Vec<Vec<usize>> = all.iter().map(|a| a.shape.clone()).collect();
+    let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+    let g = region(&shapes, |b, p| both(b, p));
+    check_to(&g, &all, "knapsack", 1e-6);
+    check_third(&g, &all, "knapsack", 1e-5);
+    // Scalars for all but the values.
+    let g = region(&[&[2, 5], &[], &[], &[], &[]], |b, p| both(b, p));
+    let scalars: Vec<Array> = [1.2, -0.3, 0.9, 0.5].iter().map(|x| array(&[], &[*x])).collect();
+    let inputs: Vec<Array> = std::iter::once(all[0].clone()).chain(scalars).collect();
+    check_to(&g, &inputs, "knapsack with scalars", 1e-6);
+    check_third(&g, &inputs, "knapsack with scalars", 1e-5);
+    // Nothing between its bounds: what x is does not change with v.
+    let g = region(&[&[3]], |b, p| {
+        let (one, zero, two) = (b.real(1.0)?, b.real(0.0)?, b.real(2.0)?);
+        let k = b.op(Op::Knapsack, &[p[0], one, zero, one, two])?;
+        let x = b.get(k, 0)?;
+        Ok(vec![b.dot(x, p[0])?])
+    });
+    let d = common::gradient(&g, &[array(&[3], &[5.0, -4.0, 7.0])]);
+    assert_eq!(d[0].data.as_slice(), [1.0, 0.0, 1.0]);
+}
+
+#[test]
 fn movement() {
     let x = randoms(14, &[&[2, 3, 4]]);
     let ops = [

@@ -206,6 +206,52 @@ pub fn infer(op: &Op, inputs: &[&[Ty]]) -> IrResult<Types> {
             }
             one(Ty::new(a.dtype.max(u.dtype), a.shape.clone()))
         }
+        Op::TopK(k) => {
+            arity(1)?;
+            let a = arg(0)?;
+            let Some(axis) = a.shape.rank().checked_sub(1) else { return Err(operand(name, 0, a, "at least one axis")) };
+            let outside = |d: &Dim| d.known().is_some_and(|k| k < 0);
+            if outside(k) || outside(&a.shape.dims()[axis].sub(k)) {
+                return Err(IrError::Range { op: name, found: a.clone(), axis, from: Dim::Known(0), to: k.clone() });
+            }
+            let shape = a.shape.with(axis, k.clone());
+            Ok(smallvec![Ty::new(a.dtype, shape.clone()), Ty::new(DType::Int, shape)])
+        }
+        Op::Knapsack => {
+            arity(5)?;
+            let v = arg(0)?;
+            let Some(axis) = v.shape.rank().checked_sub(1) else { return Err(operand(name, 0, v, "at least one axis")) };
+            let rows = v.shape.without(axis);
+            for k in 1..5 {
+                let a = arg(k)?;
+                let want = if k == 4 { &rows } else { &v.shape };
+                if !a.shape.is_scalar() && a.shape != *want {
+                    return Err(IrError::Mismatch {
+                        op: name,
+                        what: "an operand has neither the shape of the values nor is a scalar".into(),
+                        left: v.clone(),
+                        right: a.clone(),
+                    });
+                }
+            }
+            Ok(smallvec![Ty::real(v.shape.clone()), Ty::real(rows)])
+        }
+        Op::Isotonic => {
+            arity(2)?;
+            let (y, w) = (arg(0)?, arg(1)?);
+            if y.shape.is_scalar() {
+                return Err(operand(name, 0, y, "at least one axis"));
+            }
+            if y.shape != w.shape {
+                return Err(IrError::Mismatch {
+                    op: name,
+                    what: "values and weights differ".into(),
+                    left: y.clone(),
+                    right: w.clone(),
+                });
+            }
+            one(Ty::real(y.shape.clone()))
+        }
         Op::MatMul => {
             arity(2)?;
             matmul(arg(0)?, arg(1)?).and_then(one)

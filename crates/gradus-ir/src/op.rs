@@ -209,6 +209,16 @@ pub enum Op {
     Sort { axis: usize, descending: bool },
     /// Stable.
     ArgSort { axis: usize, descending: bool },
+    /// The k largest elements along the last axis, in descending order, and their indices; of equal ones the first, NaN last.
+    TopK(Dim),
+    /// `(v [.., n], w, lower, upper, total [..])`, the continuous quadratic knapsack problem along the last axis: `x [.., n]`, nearest to `v`
+    /// with `lower <= x <= upper` and `sum(w x) = total`, and its multiplier `t [..]`, with `x = clip(v - t w, lower, upper)`. `w`, `lower`
+    /// and `upper` have the shape of `v` or are scalars, `total` may be a scalar. Where t may be anything in an interval (no x is
+    /// between its bounds), it is a point of that. NaN where there is no x, or an operand is NaN.
+    Knapsack,
+    /// `(y, w)` of equal shape, w > 0: along the last axis the nondecreasing x with the least `sum(w (x - y)^2)`.
+    /// All NaN where a y or a w is NaN or a w is not positive.
+    Isotonic,
     /// Contracts the last axis of the left with the second-to-last (or only) axis of the right; equal leading axes are batches.
     MatMul,
     /// The diagonal of a square matrix.
@@ -314,6 +324,9 @@ impl Op {
             Op::Cumulative { op, .. } => op.name(),
             Op::Sort { .. } => "sort",
             Op::ArgSort { .. } => "argsort",
+            Op::TopK(_) => "top_k",
+            Op::Knapsack => "knapsack",
+            Op::Isotonic => "isotonic",
             Op::MatMul => "matmul",
             Op::Diagonal => "diagonal",
             Op::DiagMatrix => "diag_matrix",
@@ -393,7 +406,7 @@ impl PartialEq for Op {
             (Param(a), Param(b)) | (Get(a), Get(b)) => a == b,
             (Const(a, t), Const(b, u)) => a == b && t == u,
             (Literal(a), Literal(b)) => Arc::ptr_eq(a, b),
-            (DimValue(a), DimValue(b)) | (Iota(a), Iota(b)) | (Permutation(a), Permutation(b)) => a == b,
+            (DimValue(a), DimValue(b)) | (Iota(a), Iota(b)) | (Permutation(a), Permutation(b)) | (TopK(a), TopK(b)) => a == b,
             (Unary(a), Unary(b)) => a == b,
             (Binary(a), Binary(b)) => a == b,
             (Reduce(a, x), Reduce(b, y)) => a == b && x == y,
@@ -450,7 +463,7 @@ impl std::hash::Hash for Op {
             Param(a) | Get(a) => a.hash(h),
             Const(a, t) => (a, t).hash(h),
             Literal(a) => (Arc::as_ptr(a) as usize).hash(h),
-            DimValue(a) | Iota(a) | Permutation(a) => a.hash(h),
+            DimValue(a) | Iota(a) | Permutation(a) | TopK(a) => a.hash(h),
             Unary(a) => a.hash(h),
             Binary(a) => a.hash(h),
             Reduce(a, x) => (a, x).hash(h),

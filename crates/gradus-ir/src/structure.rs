@@ -111,7 +111,7 @@ impl Walk {
             Op::Param(k) | Op::Get(k) => k.hash(h),
             Op::Const(v, t) => (v, t).hash(h),
             Op::Literal(a) => self.literal(a).hash(h),
-            Op::DimValue(d) | Op::Iota(d) | Op::Permutation(d) => d.hash(h),
+            Op::DimValue(d) | Op::Iota(d) | Op::Permutation(d) | Op::TopK(d) => d.hash(h),
             Op::Unary(u) => u.hash(h),
             Op::Binary(b) => b.hash(h),
             Op::Reduce(r, axes) => (r, axes).hash(h),
@@ -140,6 +140,8 @@ impl Walk {
             Op::Cond { then, other } => (self.region(then), self.region(other)).hash(h),
             Op::Select
             | Op::Stationary
+            | Op::Knapsack
+            | Op::Isotonic
             | Op::MatMul
             | Op::Diagonal
             | Op::DiagMatrix

@@ -136,6 +136,7 @@ impl Printer {
             Op::Sort { axis, descending } | Op::ArgSort { axis, descending } => {
                 write!(f, "{{axis={axis}, descending={descending}}}")
             }
+            Op::TopK(k) => write!(f, "{{k={k}}}"),
             Op::TriangularSolve { lower, transposed } => write!(f, "{{lower={lower}, transposed={transposed}}}"),
             Op::Solve { transposed } => write!(f, "{{transposed={transposed}}}"),
             Op::Loop(l) => {

@@ -49,6 +49,9 @@ fn call(c: &Call) -> usize {
     match c.func {
         Func::Sort { n, .. } => count(0).saturating_mul(2 * (n.max(2).ilog2() as usize)),
         Func::ArgSort { n, .. } => count(0).saturating_mul(4 * (n.max(2).ilog2() as usize)),
+        Func::TopK { .. } => count(0).saturating_mul(4),
+        Func::Knapsack { .. } => count(0).saturating_mul(2),
+        Func::Isotonic { .. } => count(0).saturating_mul(10),
         Func::ReduceAxis { op, .. } => columns(op, count(0)),
         Func::Cholesky { n } | Func::Solve { n, .. } | Func::Det { n } => n.saturating_pow(3) / 20,
         Func::Eigh { n } => n.saturating_pow(3),

@@ -98,6 +98,22 @@ impl Lower<'_> {
                 let (outer, n, inner) = around(&dims, *axis);
                 self.call1(id, Func::ArgSort { descending: *descending, outer, n, inner }, 2 * n)
             }
+            Op::TopK(k) => {
+                let Some((&n, rows)) = dims.split_last() else { return Err(PlanError::Internal("top_k of a scalar".into())) };
+                let Some(k) = k.size().filter(|k| *k <= n) else {
+                    return Err(PlanError::Unknown { origin: node.origin, ty: format!("the {k} largest of {n}") });
+                };
+                self.tuple(id, Func::TopK { outer: rows.iter().product(), n, k }, n)
+            }
+            Op::Knapsack => match dims.split_last() {
+                Some((&n, rows)) => self.tuple(id, Func::Knapsack { outer: rows.iter().product(), n }, 0),
+                None => Err(PlanError::Internal("knapsack of a scalar".into())),
+            },
+            // Means, weights and ends of the blocks of one line.
+            Op::Isotonic => match dims.split_last() {
+                Some((&n, rows)) => self.call1(id, Func::Isotonic { outer: rows.iter().product(), n }, 3 * n),
+                None => Err(PlanError::Internal("isotonic of a scalar".into())),
+            },
             Op::DiagMatrix => self.call1(id, Func::DiagMatrix { n: dims[0] }, 0),
             Op::Cholesky => self.call1(id, Func::Cholesky { n: dims[0] }, dims[0] * dims[0]),
             Op::TriangularSolve { lower, transposed } => {

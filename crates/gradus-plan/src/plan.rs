@@ -174,6 +174,12 @@ pub enum Func {
     Cumulative { op: Cumulative, reverse: bool, outer: usize, n: usize, inner: usize },
     Sort { descending: bool, outer: usize, n: usize, inner: usize },
     ArgSort { descending: bool, outer: usize, n: usize, inner: usize },
+    /// Values and indices.
+    TopK { outer: usize, n: usize, k: usize },
+    /// `(v, w, lower, upper, total)` to x and t: `w` to `upper` as long as `v` or single numbers, `total` a number for each line or for all.
+    Knapsack { outer: usize, n: usize },
+    /// `(y, w)`
+    Isotonic { outer: usize, n: usize },
     DiagMatrix { n: usize },
     Cholesky { n: usize },
     TriangularSolve { lower: bool, transposed: bool, n: usize, cols: usize },

@@ -76,7 +76,10 @@ fn lines(c: &Call) -> Option<(usize, usize)> {
         | Func::ArgSort { outer, n, inner: 1, .. }
         | Func::ArgReduce { outer, n, inner: 1, .. }
         | Func::Cumulative { outer, n, inner: 1, .. }
-        | Func::TakeAlong { outer, n, inner: 1, .. } => Some((outer, n)),
+        | Func::TakeAlong { outer, n, inner: 1, .. }
+        | Func::TopK { outer, n, .. }
+        | Func::Knapsack { outer, n }
+        | Func::Isotonic { outer, n } => Some((outer, n)),
         _ => None,
     }
 }

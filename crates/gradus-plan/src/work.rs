@@ -108,6 +108,10 @@ fn call(c: &Call) -> Work {
         Func::Take { .. } | Func::TakeAlong { .. } | Func::ScatterSet { .. } | Func::DiagMatrix { .. } | Func::Clock => 0.0,
         Func::ScatterAdd { .. } | Func::ScatterAddAlong { .. } => size(2),
         Func::Sort { n, .. } | Func::ArgSort { n, .. } => sorted(n),
+        Func::TopK { k, .. } => 2.0 * size(0) + outputs * (k.max(2) as f64).log2(),
+        // Six passes of a difference, two comparisons and two sums; every element is merged at most once.
+        Func::Knapsack { .. } => 36.0 * size(0),
+        Func::Isotonic { .. } => 5.0 * size(0),
         Func::Cholesky { n } => cube(n) / 3.0,
         Func::TriangularSolve { n, cols, .. } => (n * n) as f64 * cols as f64,
         Func::Solve { n, cols, .. } => 2.0 / 3.0 * cube(n) + 2.0 * (n * n) as f64 * cols as f64,

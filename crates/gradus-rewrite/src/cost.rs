@@ -153,6 +153,9 @@ impl Machine {
             }
             Op::Cumulative { .. } => self.start + self.moved * out,
             Op::Sort { .. } | Op::ArgSort { .. } => self.call + 5.0 * out * (out.max(2.0)).log2(),
+            Op::TopK(_) => self.call + 5.0 * first,
+            Op::Knapsack => self.call + 2.5 * first,
+            Op::Isotonic => self.call + 10.0 * first,
             Op::MatMul => self.matmul(ins),
             Op::Diagonal => self.start + self.moved * out,
             Op::DiagMatrix => self.start + self.moved * out,

@@ -5,6 +5,7 @@ mod derivative;
 mod linalg;
 mod random;
 mod reduce;
+mod rows;
 mod shape;
 
 use crate::interp::Interp;
@@ -119,6 +120,10 @@ table! {
     "reverse" C(shape::reverse), "order reversed along an axis";
     "sort" C(shape::sort), "sorted along the last axis";
     "argsort" C(shape::argsort), "indices that sort";
+    "top_k" C(rows::top_k), "the k largest along the last axis, and their indices";
+    "among_largest" C(rows::among_largest), "which entries are the k largest along the last axis";
+    "isotonic" C(rows::isotonic), "nearest nondecreasing vector, with weights";
+    "knapsack" C(rows::knapsack), "the x in lower..upper with sum(w * x) = total nearest to v, and its multiplier";
     "take" C(shape::take), "elements at indices along an axis";
     "set_at" C(shape::set_at), "a copy with one element or row replaced";
     "one_hot" C(shape::one_hot), "vector with a one at an index";

@@ -192,6 +192,15 @@ impl Lanes<'_> {
                 let ids = [first(0)?, i, first(2)?].iter().map(|v| Ok(self.spread(*v)?.id)).collect::<GradResult<Vec<_>>>()?;
                 self.b.op(Op::ScatterAddAlong { axis: axis + 1 }, &ids)?
             }
+            Op::TopK(_) => {
+                let id = self.b.op(op.clone(), &[first(0)?.id])?;
+                return self.outputs(id, tys.len(), true);
+            }
+            Op::Isotonic => self.shifted(Op::Isotonic, xs)?,
+            Op::Knapsack => {
+                let id = self.knapsack(xs)?;
+                return self.outputs(id, tys.len(), true);
+            }
             Op::MatMul => self.matmul(first(0)?, first(1)?)?,
             Op::Diagonal => self.diagonal(first(0)?.id)?,
             Op::DiagMatrix => self.diag_matrix(first(0)?.id)?,
@@ -258,6 +267,23 @@ impl Lanes<'_> {
     fn shifted(&mut self, op: Op, xs: &[Val]) -> GradResult<NodeId> {
         let ids = xs.iter().map(|x| Ok(self.spread(*x)?.id)).collect::<GradResult<Vec<_>>>()?;
         Ok(self.b.op(op, &ids)?)
+    }
+
+    /// Scalars that are the same for all lanes stay scalars.
+    fn knapsack(&mut self, xs: &[Val]) -> GradResult<NodeId> {
+        let full = xs.first().map(|v| self.shape(*v)).unwrap_or_else(Shape::scalar);
+        let rows = full.without(full.rank().saturating_sub(1));
+        let mut ids = Vec::with_capacity(xs.len());
+        for (k, x) in xs.iter().enumerate() {
+            let want = if k + 1 == xs.len() { &rows } else { &full };
+            if k > 0 && !x.batched && self.shape(*x).is_scalar() {
+                ids.push(x.id);
+                continue;
+            }
+            let x = self.aligned(*x, want.rank())?;
+            ids.push(self.b.broadcast(x, &want.stacked(self.lanes.clone()))?);
+        }
+        Ok(self.b.op(Op::Knapsack, &ids)?)
     }
 
     fn reduced(&mut self, r: ReduceOp, axes: &[usize], x: Val) -> GradResult<NodeId> {

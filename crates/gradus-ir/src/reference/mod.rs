@@ -8,6 +8,7 @@ mod gather;
 mod linalg;
 mod random;
 mod reduce;
+mod rows;
 mod sizes;
 mod special;
 mod structure;
@@ -181,6 +182,9 @@ fn apply(c: &Context<'_>, args: &[&Array]) -> Result<Vec<Array>, ReferenceError>
         (Op::ScatterAdd { axis }, [a, i, u]) => gather::scatter(c, *axis, a, i, u, true),
         (Op::ScatterSet { axis }, [a, i, u]) => gather::scatter(c, *axis, a, i, u, false),
         (Op::ScatterAddAlong { axis }, [a, i, u]) => gather::scatter_add_along(c, *axis, a, i, u),
+        (Op::TopK(_), [a]) => rows::top_k(c, a),
+        (Op::Knapsack, [v, w, l, u, t]) => rows::knapsack(c, [v, w, l, u, t]),
+        (Op::Isotonic, [y, w]) => rows::isotonic(c, y, w),
         (Op::MatMul, [a, b]) => linalg::matmul(c, a, b),
         (Op::Cholesky, [a]) => linalg::cholesky(c, a),
         (Op::TriangularSolve { lower, transposed }, [a, b]) => linalg::triangular_solve(c, *lower, *transposed, a, b),

@@ -89,8 +89,10 @@ pub(crate) fn push_knapsack(b: &mut Build, xs: &[NodeId], ys: &[NodeId], ts: &[O
             None => b.neg(inner)?,
         }
     };
-    let at = |d: Option<Delta>| d.map_or(zero, |d| d.id);
-    let bound = b.select(below, at(ts[2]), at(ts[3]))?;
+    let bound = match (ts[2], ts[3]) {
+        (None, None) => zero,
+        (dl, du) => b.select(below, dl.map_or(zero, |d| d.id), du.map_or(zero, |d| d.id))?,
+    };
     let dx = b.select(free, inner, bound)?;
     let dx = b.broadcast(dx, &shape)?;
     Ok(vec![Some(Delta::new(dx, true)), Some(Delta::new(dt, true))])

@@ -10,7 +10,7 @@ pub(crate) struct OutOfRange {
 }
 
 #[inline]
-fn checked<T: Real>(x: T, n: usize) -> Result<usize, OutOfRange> {
+pub(crate) fn checked<T: Real>(x: T, n: usize) -> Result<usize, OutOfRange> {
     let (k, x) = (x.index(), x.wide());
     if x >= 0.0 && k < n && k as f64 == x { Ok(k) } else { Err(OutOfRange { index: x, len: n }) }
 }

@@ -2,10 +2,12 @@
 
 use crate::control::Fault;
 use crate::executor::Machine;
+use crate::fft::Circle;
 use crate::index::{self, Axis, OutOfRange};
 use crate::order::{self, Lines};
 use crate::real::Real;
-use crate::{knapsack, linalg, philox};
+use crate::sparse::Rows;
+use crate::{fft, knapsack, linalg, philox};
 use gradus_ir::Origin;
 use gradus_plan::{Call, Func};
 
@@ -96,6 +98,18 @@ impl<T: Real> Machine<'_, T> {
                 Func::Det { n } => {
                     let (a, d, t) = (input(0), output(0), work());
                     d[0] = linalg::det(n, a, t, self.workspace);
+                }
+                Func::SlogDet { n } => {
+                    let (a, sign, log, t) = (input(0), output(0), output(1), work());
+                    (sign[0], log[0]) = linalg::slogdet(n, a, t, self.workspace);
+                }
+                Func::SparseMatMul { transposed, width } => {
+                    let rows = Rows { starts: input(0), columns: input(1), values: input(2) };
+                    rows.product(transposed, width, input(3), output(0)).map_err(fault)?;
+                }
+                Func::Fft { inverse, n, .. } => {
+                    let circle = Circle { table: input(2), inverse };
+                    fft::transform(n, &circle, [input(0), input(1)], [output(0), output(1)], work());
                 }
                 Func::Eigh { n } => {
                     let (a, values, vectors, t) = (input(0), output(0), output(1), work());

@@ -315,13 +315,11 @@ fn eliminate<T: Real>(n: usize, m: &mut [T], b: &mut [T], cols: usize) -> Option
     Some(sign)
 }
 
-pub(crate) fn det<T: Real>(n: usize, a: &[T], work: &mut [T], w: &mut Workspace<T>) -> T {
+/// The pivots of the factorization lie on the diagonal of `work` afterwards; the sign of the permutation, none where one of the pivots is zero.
+fn pivots<T: Real>(n: usize, a: &[T], work: &mut [T], w: &mut Workspace<T>) -> Option<T> {
     work.copy_from_slice(a);
     let sign = if n <= SMALL {
-        match eliminate(n, work, &mut [], 0) {
-            Some(s) => s,
-            None => return T::ZERO,
-        }
+        eliminate(n, work, &mut [], 0)?
     } else {
         let stack = MemStack::new(&mut w.stack);
         let (p, q) = (&mut w.pivots[..n], &mut w.inverse[..n]);
@@ -329,15 +327,25 @@ pub(crate) fn det<T: Real>(n: usize, a: &[T], work: &mut [T], w: &mut Workspace<
         let (info, _) = lu::factor::lu_in_place(f, p, q, Par::Seq, stack, Default::default());
         if info.transposition_count % 2 == 0 { T::ONE } else { -T::ONE }
     };
-    let mut det = sign;
-    for k in 0..n {
-        // After a zero pivot the factors mean nothing any more.
-        if work[k * n + k] == T::ZERO {
-            return T::ZERO;
-        }
-        det *= work[k * n + k];
+    // After a zero pivot the factors mean nothing any more.
+    (0..n).all(|k| work[k * n + k] != T::ZERO).then_some(sign)
+}
+
+pub(crate) fn det<T: Real>(n: usize, a: &[T], work: &mut [T], w: &mut Workspace<T>) -> T {
+    match pivots(n, a, work, w) {
+        Some(sign) => (0..n).fold(sign, |d, k| d * work[k * n + k]),
+        None => T::ZERO,
     }
-    det
+}
+
+/// The sign of the determinant and the logarithm of its size.
+pub(crate) fn slogdet<T: Real>(n: usize, a: &[T], work: &mut [T], w: &mut Workspace<T>) -> (T, T) {
+    let Some(sign) = pivots(n, a, work, w) else { return (T::ZERO, T::NEG_INFINITY) };
+    (0..n).fold((sign, T::ZERO), |(sign, log), k| {
+        let p = work[k * n + k];
+        let turned = if p.is_nan() { T::NAN } else if p < T::ZERO { -sign } else { sign };
+        (turned, log + p.abs().log())
+    })
 }
 
 /// The sign that makes the first component of largest magnitude positive: vectors are unique up to sign, results should be.

@@ -392,6 +392,57 @@ fn knapsacks_at_the_ends() {
     assert_eq!(of(&[1e300, -1e300, 7.0], 1.0, 2.0), [1.0, 0.0, 1.0]);
 }
 
+#[test]
+fn fourier_transforms() {
+    for n in [0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 17, 30, 64, 77, 128, 210] {
+        for rows in [1, 3] {
+            let (re, im) = (real(11, &[rows, n]), real(12, &[rows, n]));
+            for inverse in [false, true] {
+                check("fft", &[re.clone(), im.clone()], 1e-11, |b, p| {
+                    let f = b.op(Op::Fft { inverse }, &[p[0], p[1]])?;
+                    Ok(vec![b.get(f, 0)?, b.get(f, 1)?])
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn sparse_products() {
+    let (starts, columns) = (ints(&[0, 3, 3, 5, 5], &[5]), ints(&[1, 3, 1, 0, 2], &[5]));
+    for shape in [&[4][..], &[4, 1], &[4, 3], &[4, 0]] {
+        for transposed in [false, true] {
+            check("sparse", &[starts.clone(), columns.clone(), real(13, &[5]), real(14, shape)], 1e-14, |b, p| {
+                Ok(vec![b.op(Op::SparseMatMul { transposed, rows: gradus_ir::Dim::Known(4) }, p)?])
+            });
+        }
+    }
+    // No entries, no rows.
+    check("sparse", &[ints(&[0], &[1]), ints(&[], &[0]), real(1, &[0]), real(2, &[4])], 0.0, |b, p| {
+        Ok(vec![b.op(Op::SparseMatMul { transposed: false, rows: gradus_ir::Dim::Known(0) }, p)?])
+    });
+}
+
+#[test]
+fn places_outside_a_sparse_matrix() {
+    let run = |starts: &[f64], columns: &[f64]| {
+        let of = |v: &[f64]| Array::new(DType::Int, vec![v.len()], v.to_vec()).unwrap();
+        let inputs = [of(starts), of(columns), Array::vector(vec![1.0, 2.0]), Array::vector(vec![1.0, 1.0, 1.0])];
+        let mut g = Graph::new();
+        let params: Vec<NodeId> = inputs.iter().map(|a| g.param(a.ty(), Origin::default())).collect();
+        let op = Op::SparseMatMul { transposed: false, rows: gradus_ir::Dim::Known(2) };
+        let y = g.add(op, &params, Origin::default()).unwrap();
+        g.outputs = vec![y];
+        let plan = Arc::new(plan_with(&g, Options::default()).unwrap());
+        let found = Executor::new(plan).run(&inputs, &Control::default());
+        (found.is_err(), reference::run(&g, &inputs).is_err())
+    };
+    assert_eq!(run(&[0.0, 1.0, 2.0], &[0.0, 2.0]), (false, false));
+    for (starts, columns) in [([0.0, 1.0, 2.0], [0.0, 3.0]), ([0.0, 1.0, 3.0], [0.0, 1.0]), ([-1.0, 1.0, 2.0], [0.0, 1.0])] {
+        assert_eq!(run(&starts, &columns), (true, true));
+    }
+}
+
 /// `a' a + n I` of a random matrix.
 fn spd(b: &mut Build<'_>, a: NodeId, n: usize) -> IrResult<NodeId> {
     let t = b.swap(a)?;
@@ -423,6 +474,8 @@ fn factorizations() {
             let scale = b.real(0.2)?;
             let moderate = b.mul(general, scale)?;
             out.push(b.op(Op::Det, &[moderate])?);
+            let f = b.op(Op::SlogDet, &[moderate])?;
+            out.extend([b.get(f, 0)?, b.get(f, 1)?]);
             let e = b.op(Op::Eigh, &[a])?;
             out.push(b.get(e, 0)?);
             let v = b.get(e, 1)?;

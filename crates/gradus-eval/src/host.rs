@@ -29,6 +29,11 @@ pub trait Engine {
         Vec::new()
     }
 
+    /// The graph for each of several inputs, each with the bits that `run` gives.
+    fn run_many(&mut self, graph: &Graph, inputs: &[Vec<Array>]) -> Vec<Result<Vec<Array>, Fault>> {
+        inputs.iter().map(|i| self.run(graph, i)).collect()
+    }
+
     /// The same without rewriting and in double precision, whatever the precision of the run: for what is measured once and
     /// must not share a form with what it measures.
     fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault>;

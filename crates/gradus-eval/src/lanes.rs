@@ -199,7 +199,7 @@ impl Interp<'_> {
             for p in &mut pending {
                 p.fin.why.push_str(&match together {
                     true => format!("; {count} solves of one form run as {count} lanes of one plan"),
-                    false => format!("; {count} solves of one form share one plan, one after the other"),
+                    false => format!("; {count} solves of one form share one plan"),
                 });
             }
         }
@@ -300,7 +300,11 @@ impl Interp<'_> {
         let alike = all.iter().all(|p| gradus_ir::structure(&p.solve.graph) == form);
         let parts: Vec<&Part> = all.iter().map(|p| &p.solve).collect();
         let (flags, _) = lane_inputs(&parts);
-        if !alike || !pay(&first.solve.graph, &flags, all.len(), false) || !self.run_lanes(&parts, false, first.span)? {
+        if !alike {
+            return Ok(false);
+        }
+        if !pay(&first.solve.graph, &flags, all.len(), false) || !self.run_lanes(&parts, false, first.span)? {
+            self.run_apart(&parts, first.span)?;
             return Ok(false);
         }
         let ordered = |s: &mut Self, p: &Pending| {
@@ -312,6 +316,24 @@ impl Interp<'_> {
             self.run_lanes(&measured.iter().collect::<Vec<_>>(), true, first.span)?;
         }
         Ok(true)
+    }
+
+    /// Equal graphs with different inputs, each by itself, on as many threads as there are. One that fails is left to be run, and to say what
+    /// is wrong, in its turn.
+    fn run_apart(&mut self, parts: &[&Part], span: Span) -> Eval<()> {
+        let Some(first) = parts.first() else { return Ok(()) };
+        self.stage("ir", "solve", &first.graph);
+        self.about(Purpose::Solve, span);
+        let inputs: Vec<Vec<Array>> = parts.iter().map(|p| p.inputs.clone()).collect();
+        let found = self.host.engine().run_many(&first.graph, &inputs);
+        for (p, outs) in parts.iter().zip(found) {
+            match outs {
+                Ok(outs) => self.known.extend(p.ids.iter().copied().zip(outs)),
+                Err(crate::host::Fault::Cancelled) => return Err(Stop::Cancelled),
+                Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Equal graphs with different inputs as one run. A fault of any lane is one of all: nothing is kept then.

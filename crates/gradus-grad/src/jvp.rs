@@ -4,7 +4,7 @@ use crate::activity::is_flat;
 use crate::control;
 use crate::delta::Delta;
 use crate::error::{GradError, GradResult, internal};
-use crate::{elementwise, implicit, linalg, linear, reduce, rows};
+use crate::{elementwise, implicit, linalg, linear, reduce, rows, transforms};
 use gradus_ir::build::Build;
 use gradus_ir::{Cumulative, Graph, Node, NodeId, Op, ReduceOp, Ty};
 
@@ -133,6 +133,8 @@ pub(crate) fn tangents(
         Op::Unary(_) | Op::Binary(_) | Op::Select => one(elementwise::push(b, op, xs, y, ts)?),
         _ if linear::is_linear(op) => one(linear::push(b, op, xs, ts)?),
         Op::Solve { .. } | Op::TriangularSolve { .. } => linalg::push(b, op, xs, ys, ts)?,
+        Op::SparseMatMul { .. } => one(transforms::push_sparse(b, op, xs, ts)?),
+        Op::Fft { inverse } => transforms::push_fft(b, *inverse, xs, ts)?,
         Op::TopK(_) => rows::push_top_k(b, ys, ts)?,
         Op::Knapsack => rows::push_knapsack(b, xs, ys, ts)?,
         Op::Isotonic => one(rows::push_isotonic(b, xs, y, ts)?),

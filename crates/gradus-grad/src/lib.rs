@@ -47,6 +47,7 @@ mod linear;
 mod reduce;
 mod rows;
 mod special;
+mod transforms;
 mod vjp;
 
 pub use batch::{Batched, batch};

@@ -25,6 +25,14 @@ pub(crate) fn push(
             let Some(d) = product(b, t, Factor::Times(w))? else { return Ok(vec![None]) };
             vec![b.sum_all(d.id)?]
         }
+        Op::SlogDet => {
+            let n = length(b, xs[0], 0)?;
+            let i = eye(b, &n)?;
+            let inverse = b.op(Op::Solve { transposed: true }, &[xs[0], i])?;
+            let d = product(b, t, Factor::Times(inverse))?;
+            let d = d.map(|d| Ok::<_, crate::GradError>(d.with(b.sum_all(d.id)?))).transpose()?;
+            return Ok(vec![None, d]);
+        }
         Op::Eigh => eigh(b, ys[0], ys[1], t.id)?,
         Op::Svd => svd(b, xs[0], ys, t.id)?,
         Op::Qr => qr(b, ys[0], ys[1], t.id)?,

@@ -5,7 +5,7 @@ use crate::control::{self, Kept};
 use crate::delta::{Delta, guard_whole, plus, zeros};
 use crate::error::{GradError, GradResult, internal};
 use crate::jvp::{outputs, tangents};
-use crate::{elementwise, implicit, linalg, linear, reduce};
+use crate::{elementwise, implicit, linalg, linear, reduce, transforms};
 use gradus_ir::build::Build;
 use gradus_ir::{Graph, Node, NodeId, Op, ReduceOp, Ty};
 
@@ -172,6 +172,8 @@ impl Reverse<'_> {
             _ if linear::is_linear(op) => linear::pull(b, op, &xs, single()?, &want)?,
             Op::Reduce(r, axes) if *r != ReduceOp::Sum => vec![reduce::pull(b, *r, axes, xs[0], y, single()?)?],
             Op::Solve { .. } | Op::TriangularSolve { .. } => linalg::pull_solve(b, op, &xs, y, single()?, &want)?,
+            Op::SparseMatMul { transposed, .. } => transforms::pull_sparse(b, *transposed, &xs, single()?, &want)?,
+            Op::Fft { inverse } => transforms::pull_fft(b, *inverse, &xs, &cts)?,
             Op::Loop(l) => {
                 let (found, kept) = control::pull_loop(b, l, &xs, &want, &cts, &node.tys)?;
                 self.replaced.push((y, kept));

@@ -166,6 +166,23 @@ fn lines() {
 }
 
 #[test]
+fn transforms() {
+    op(Op::Fft { inverse: false }, &[real(&[6]), real(&[6])], true);
+    op(Op::Fft { inverse: true }, &[real(&[2, 5]), real(&[2, 5])], true);
+    let fixed = [vec![0.0, 2.0, 2.0, 5.0], vec![1.0, 3.0, 1.0, 0.0, 2.0]];
+    let make = |rng: &mut Rng, t: &Ty| {
+        let shape: Vec<usize> = t.shape.sizes().unwrap();
+        match t.dtype {
+            DType::Int => Array::new(DType::Int, shape.clone(), fixed[usize::from(shape[0] == 5)].clone()).unwrap(),
+            _ => random_array(rng, t.dtype, &shape),
+        }
+    };
+    for (transposed, rows, x) in [(false, 3, &[4][..]), (false, 3, &[4, 2]), (true, 4, &[3]), (true, 4, &[3, 2])] {
+        op_on(Op::SparseMatMul { transposed, rows: Dim::Known(rows) }, &[int(&[4]), int(&[5]), real(&[5]), real(x)], true, &make);
+    }
+}
+
+#[test]
 fn gathers_and_scatters() {
     let make = |rng: &mut Rng, t: &Ty| {
         let shape: Vec<usize> = t.shape.sizes().unwrap();

@@ -227,6 +227,38 @@ fn the_knapsack_problem() {
     assert_eq!(d[0].data.as_slice(), [1.0, 0.0, 1.0]);
 }
 
+/// A 3 by 4 matrix with a row without entries and a place with two.
+fn sparse(b: &mut gradus_ir::build::Build) -> gradus_ir::IrResult<[gradus_ir::NodeId; 2]> {
+    Ok([literal(b, DType::Int, &[4], &[0.0, 3.0, 3.0, 5.0])?, literal(b, DType::Int, &[5], &[1.0, 3.0, 1.0, 0.0, 2.0])?])
+}
+
+#[test]
+fn sparse_products_and_fourier_transforms() {
+    for (transposed, shape) in [(false, &[4][..]), (false, &[4, 2]), (true, &[3]), (true, &[3, 2])] {
+        let g = region(&[&[5], shape], |b, p| {
+            let [starts, columns] = sparse(b)?;
+            let rows = Dim::Known(if transposed { 4 } else { 3 });
+            Ok(vec![b.op(Op::SparseMatMul { transposed, rows }, &[starts, columns, p[0], p[1]])?])
+        });
+        let inputs = randoms(41, &[&[5], shape]);
+        check(&g, &inputs, "sparse product");
+        check_third(&g, &inputs, "sparse product", 1e-6);
+    }
+    for inverse in [false, true] {
+        let g = region(&[&[2, 6], &[2, 6]], |b, p| {
+            let f = b.op(Op::Fft { inverse }, &[p[0], p[1]])?;
+            let (re, im) = (b.get(f, 0)?, b.get(f, 1)?);
+            Ok(vec![b.mul(re, re)?, im])
+        });
+        check(&g, &randoms(42, &[&[2, 6], &[2, 6]]), "fft");
+    }
+    let g = region(&[&[3, 3]], |b, p| {
+        let f = b.op(Op::SlogDet, &[p[0]])?;
+        Ok(vec![b.get(f, 1)?])
+    });
+    check_to(&g, &[array(&[3, 3], &[1.0, 2.0, -0.3, 0.7, -1.0, 0.9, 0.4, 0.9, 2.0])], "slogdet", 1e-6);
+}
+
 #[test]
 fn movement() {
     let x = randoms(14, &[&[2, 3, 4]]);

@@ -279,6 +279,59 @@ pub fn infer(op: &Op, inputs: &[&[Ty]]) -> IrResult<Types> {
             square(name, 0, arg(0)?)?;
             one(Ty::scalar(DType::Real))
         }
+        Op::SlogDet => {
+            arity(1)?;
+            square(name, 0, arg(0)?)?;
+            Ok(smallvec![Ty::scalar(DType::Real), Ty::scalar(DType::Real)])
+        }
+        Op::SparseMatMul { transposed, rows } => {
+            arity(4)?;
+            let vector = |k: usize| -> IrResult<&Ty> {
+                let a = arg(k)?;
+                if a.shape.rank() == 1 { Ok(a) } else { Err(operand(name, k, a, "a vector")) }
+            };
+            let (starts, columns, values, x) = (vector(0)?, vector(1)?, vector(2)?, arg(3)?);
+            integral(name, 0, starts)?;
+            integral(name, 1, columns)?;
+            if columns.shape != values.shape {
+                return Err(IrError::Mismatch {
+                    op: name,
+                    what: "columns and values differ in length".into(),
+                    left: columns.clone(),
+                    right: values.clone(),
+                });
+            }
+            let Some(length) = x.shape.dims().first().filter(|_| x.shape.rank() <= 2) else {
+                return Err(operand(name, 3, x, "a vector or a matrix"));
+            };
+            let own = starts.shape.count().sub(&Dim::Known(1));
+            if *(if *transposed { length } else { rows }) != own {
+                return Err(IrError::Mismatch {
+                    op: name,
+                    what: "the matrix has another number of rows".into(),
+                    left: starts.clone(),
+                    right: x.clone(),
+                });
+            }
+            one(Ty::real(x.shape.with(0, rows.clone())))
+        }
+        Op::Fft { .. } => {
+            arity(2)?;
+            let (re, im) = (arg(0)?, arg(1)?);
+            if re.shape.is_scalar() {
+                return Err(operand(name, 0, re, "at least one axis"));
+            }
+            if re.shape != im.shape {
+                return Err(IrError::Mismatch {
+                    op: name,
+                    what: "real and imaginary parts differ".into(),
+                    left: re.clone(),
+                    right: im.clone(),
+                });
+            }
+            let ty = Ty::real(re.shape.clone());
+            Ok(smallvec![ty.clone(), ty])
+        }
         Op::TriangularSolve { .. } | Op::Solve { .. } => {
             arity(2)?;
             let a = square(name, 0, arg(0)?)?;

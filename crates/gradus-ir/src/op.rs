@@ -221,6 +221,12 @@ pub enum Op {
     Isotonic,
     /// Contracts the last axis of the left with the second-to-last (or only) axis of the right; equal leading axes are batches.
     MatMul,
+    /// `(starts [m + 1], columns [k], values [k], x)`: the product of an m-row sparse matrix with a vector or matrix. The entries of row r
+    /// are those from `starts[r]` to `starts[r + 1]`; of equal places they add. With `transposed`, the product of its transpose. `rows` is
+    /// the length of the result. An index outside is a run-time fault.
+    SparseMatMul { transposed: bool, rows: Dim },
+    /// `(re, im)` along the last axis: `sum_j x[j] exp(-2 pi i j k / n)`, unscaled; with `inverse` the other sign.
+    Fft { inverse: bool },
     /// The diagonal of a square matrix.
     Diagonal,
     /// The diagonal matrix of a vector.
@@ -235,6 +241,8 @@ pub enum Op {
     Solve { transposed: bool },
     /// By LU with partial pivoting; zero where a pivot is exactly zero.
     Det,
+    /// The sign (-1, 0 or 1) of the determinant and the log of its size, by LU; 0 and -inf where a pivot is exactly zero.
+    SlogDet,
     /// Ascending eigenvalues and eigenvectors (columns) of a symmetric matrix (its lower triangle).
     /// In each eigenvector the component of largest magnitude (the first of equals) is positive.
     Eigh,
@@ -328,6 +336,9 @@ impl Op {
             Op::Knapsack => "knapsack",
             Op::Isotonic => "isotonic",
             Op::MatMul => "matmul",
+            Op::SparseMatMul { .. } => "sparse_matmul",
+            Op::Fft { .. } => "fft",
+            Op::SlogDet => "slogdet",
             Op::Diagonal => "diagonal",
             Op::DiagMatrix => "diag_matrix",
             Op::Cholesky => "cholesky",
@@ -433,6 +444,8 @@ impl PartialEq for Op {
             }
             (Solve { transposed: a }, Solve { transposed: b }) => a == b,
             (NoGrad(a), NoGrad(b)) | (Recall(a), Recall(b)) | (Store(a), Store(b)) | (Tally(a), Tally(b)) => a == b,
+            (SparseMatMul { transposed: a, rows: m }, SparseMatMul { transposed: b, rows: n }) => a == b && m == n,
+            (Fft { inverse: a }, Fft { inverse: b }) => a == b,
             (Loop(a), Loop(b)) => {
                 same(&a.body, &b.body)
                     && a.trip == b.trip
@@ -475,6 +488,8 @@ impl std::hash::Hash for Op {
             Cumulative { op, axis, reverse } => (op, axis, reverse).hash(h),
             Sort { axis, descending } | ArgSort { axis, descending } => (axis, descending).hash(h),
             TriangularSolve { lower, transposed } => (lower, transposed).hash(h),
+            SparseMatMul { transposed, rows } => (transposed, rows).hash(h),
+            Fft { inverse } => inverse.hash(h),
             Loop(l) => (Arc::as_ptr(&l.body) as usize).hash(h),
             Cond { then, .. } => (Arc::as_ptr(then) as usize).hash(h),
             Implicit(i) => (Arc::as_ptr(&i.residual) as usize).hash(h),

@@ -132,6 +132,8 @@ impl Walk {
             Op::TriangularSolve { lower, transposed } => (lower, transposed).hash(h),
             Op::Solve { transposed } => transposed.hash(h),
             Op::NoGrad(what) | Op::Check(what) | Op::Recall(what) | Op::Store(what) | Op::Tally(what) => what.hash(h),
+            Op::SparseMatMul { transposed, rows } => (transposed, rows).hash(h),
+            Op::Fft { inverse } => inverse.hash(h),
             Op::Implicit(i) => {
                 (i.values, &i.label).hash(h);
                 (self.region(&i.residual), self.region(&i.forward), self.region(&i.adjoint)).hash(h);
@@ -147,6 +149,7 @@ impl Walk {
             | Op::DiagMatrix
             | Op::Cholesky
             | Op::Det
+            | Op::SlogDet
             | Op::Eigh
             | Op::Svd
             | Op::Qr

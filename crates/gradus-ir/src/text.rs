@@ -136,6 +136,8 @@ impl Printer {
             Op::Sort { axis, descending } | Op::ArgSort { axis, descending } => {
                 write!(f, "{{axis={axis}, descending={descending}}}")
             }
+            Op::SparseMatMul { transposed, rows } => write!(f, "{{transposed={transposed}, rows={rows}}}"),
+            Op::Fft { inverse } => write!(f, "{{inverse={inverse}}}"),
             Op::TopK(k) => write!(f, "{{k={k}}}"),
             Op::TriangularSolve { lower, transposed } => write!(f, "{{lower={lower}, transposed={transposed}}}"),
             Op::Solve { transposed } => write!(f, "{{transposed={transposed}}}"),

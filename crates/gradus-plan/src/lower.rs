@@ -126,6 +126,12 @@ impl Lower<'_> {
                 self.call1(id, Func::Solve { transposed: *transposed, n, cols }, n * n)
             }
             Op::Det => self.call1(id, Func::Det { n: dims[0] }, dims[0] * dims[0]),
+            Op::SlogDet => self.tuple(id, Func::SlogDet { n: dims[0] }, dims[0] * dims[0]),
+            Op::SparseMatMul { transposed, .. } => {
+                let width = self.dims(node.inputs[3])?.get(1).copied().unwrap_or(1);
+                self.call1(id, Func::SparseMatMul { transposed: *transposed, width }, 0)
+            }
+            Op::Fft { inverse } => self.fft(id, *inverse),
             Op::Eigh => self.tuple(id, Func::Eigh { n: dims[0] }, dims[0] * dims[0]),
             Op::Svd => {
                 let (m, n) = (dims[0], dims[1]);
@@ -190,6 +196,32 @@ impl Lower<'_> {
             outs.push(View::dense(self.p.buffer(dims.iter().product()), &dims));
         }
         self.call(id, func, &inputs, &outs, work)?;
+        self.values[id.index()] = Some(Value::Tuple(outs.into_iter().map(Value::View).collect()));
+        Ok(())
+    }
+
+    /// The circle that a transform turns on is a constant of the plan.
+    fn fft(&mut self, id: NodeId, inverse: bool) -> Result<(), PlanError> {
+        let node = self.graph.node(id);
+        let dims = self.dims(node.inputs[0])?;
+        let Some((&n, rows)) = dims.split_last() else { return Err(PlanError::Internal("fft of a scalar".into())) };
+        let table: Vec<f64> = (0..n)
+            .flat_map(|k| {
+                let (sin, cos) = (std::f64::consts::TAU * k as f64 / n as f64).sin_cos();
+                [cos, sin]
+            })
+            .collect();
+        let place = self.p.literal(&Arc::new(Array::vector(table)));
+        let mut inputs: SmallVec<[Tensor; 3]> = SmallVec::new();
+        for i in &node.inputs {
+            inputs.push(tensor(&self.dense(*i)?));
+        }
+        inputs.push(Tensor { place, dims: SmallVec::from_slice(&[2 * n]) });
+        let outs = [0, 1].map(|_| View::dense(self.p.buffer(dims.iter().product()), &dims));
+        let func = Func::Fft { inverse, outer: rows.iter().product(), n };
+        let work = (n > 0).then(|| (self.p.buffer(2 * n), 2 * n));
+        let outputs = outs.iter().map(tensor).collect();
+        self.emit(Kind::Call(Call { func, inputs, outputs, work }), node.origin, node.op.name());
         self.values[id.index()] = Some(Value::Tuple(outs.into_iter().map(Value::View).collect()));
         Ok(())
     }

@@ -185,6 +185,12 @@ pub enum Func {
     TriangularSolve { lower: bool, transposed: bool, n: usize, cols: usize },
     Solve { transposed: bool, n: usize, cols: usize },
     Det { n: usize },
+    /// Sign and logarithm of the size.
+    SlogDet { n: usize },
+    /// `(starts, columns, values, x)`, x of so many columns.
+    SparseMatMul { transposed: bool, width: usize },
+    /// `(re, im, table)` to the same: `outer` lines of length n; the table holds cos and sin of `2 pi k / n`.
+    Fft { inverse: bool, outer: usize, n: usize },
     Eigh { n: usize },
     Svd { m: usize, n: usize },
     Qr { m: usize, n: usize },

@@ -163,6 +163,12 @@ impl Machine {
             Op::Det => self.call + 0.8 * self.product * n * n * n + n * n,
             Op::TriangularSolve { .. } => self.call + 0.5 * n * ins.get(1).map_or(0.0, |t| count(t)),
             Op::Solve { .. } => self.call + 0.8 * self.product * n * n * n + n * ins.get(1).map_or(0.0, |t| count(t)),
+            Op::SlogDet => self.call + 0.8 * self.product * n * n * n + n * n,
+            Op::SparseMatMul { .. } => {
+                let width = ins.get(3).filter(|t| t.shape.rank() == 2).map_or(1.0, |t| dim(Some(*t), 1));
+                self.call + 1.5 * ins.get(2).map_or(0.0, |t| count(t)) * width
+            }
+            Op::Fft { .. } => self.call + 2.0 * first * first.max(2.0).log2(),
             Op::Eigh => self.call + 14.0 * self.product * n * n * n,
             Op::Svd => self.call + 28.0 * self.product * first * n.min(dim(ins.first().copied(), 1)),
             Op::Qr => self.call + 2.0 * self.product * first * dim(ins.first().copied(), 1),

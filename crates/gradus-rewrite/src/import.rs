@@ -100,7 +100,8 @@ fn may_fault(op: &Op) -> bool {
         | Op::TakeAlong { .. }
         | Op::ScatterAdd { .. }
         | Op::ScatterAddAlong { .. }
-        | Op::ScatterSet { .. } => true,
+        | Op::ScatterSet { .. }
+        | Op::SparseMatMul { .. } => true,
         _ => op.regions().iter().any(|g| g.nodes().any(|(_, n)| may_fault(&n.op))),
     }
 }

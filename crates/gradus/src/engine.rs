@@ -257,6 +257,50 @@ impl CpuEngine {
         }
     }
 
+    /// A plan that is there, on several threads, one run on each at a time: runs that share nothing pay for threads at any size. None where
+    /// there is one thread, too little memory, or something that looks at every run.
+    fn side_by_side(&mut self, graph: &Graph, inputs: &[Vec<Array>]) -> Option<Vec<Result<Vec<Array>, Fault>>> {
+        let threads = self.control.threads.as_ref().map_or(1, |t| t.count()).min(inputs.len());
+        let (ready, counted) = settled(graph).ok()?;
+        let form = self.form();
+        let key = (gradus_ir::structure(&ready), form, self.precision, if form == Form::Written { 0 } else { self.laws.key });
+        let entry = self.plans.get(&key).filter(|e| threads >= 2 && e.probed.is_none() && self.recorder.is_none() && counted.is_empty())?;
+        let plan = entry.executor.plan().clone();
+        let limit = self.control.memory_limit.unwrap_or(MOST_BYTES);
+        if Executor::new(plan.clone()).bytes_with(1).saturating_mul(threads) > limit {
+            return None;
+        }
+        let control = Control { threads: None, ..self.control.clone() };
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let run = || {
+            let mut executor = Executor::new(plan.clone());
+            let mut done = Vec::new();
+            loop {
+                let k = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(own) = inputs.get(k) else { return done };
+                done.push((k, executor.run(own, &control).map_err(fault)));
+            }
+        };
+        let found = self.timings.time(Stage::Exec, |_| {
+            std::thread::scope(|s| {
+                // As much stack as a main thread has: nested blocks recurse.
+                let thread = || std::thread::Builder::new().stack_size(8 << 20);
+                let others: Vec<_> = (1..threads).filter_map(|_| thread().spawn_scoped(s, run).ok()).collect();
+                let mut all = run();
+                for o in others {
+                    all.extend(o.join().unwrap_or_default());
+                }
+                all
+            })
+        });
+        let mut out: Vec<Option<Result<Vec<Array>, Fault>>> = (0..inputs.len()).map(|_| None).collect();
+        for (k, r) in found {
+            out[k] = Some(r);
+        }
+        self.timings.reused += inputs.len();
+        out.into_iter().collect()
+    }
+
     /// How graphs are compiled at this session's level.
     fn form(&self) -> Form {
         if self.level == Level::Off { Form::Written } else { Form::Rewritten }
@@ -276,6 +320,16 @@ impl Engine for CpuEngine {
 
     fn counted(&mut self) -> Vec<InnerLevel> {
         std::mem::take(&mut self.counted)
+    }
+
+    fn run_many(&mut self, graph: &Graph, inputs: &[Vec<Array>]) -> Vec<Result<Vec<Array>, Fault>> {
+        let Some((first, rest)) = inputs.split_first() else { return Vec::new() };
+        let mut all = vec![self.run(graph, first)];
+        match self.side_by_side(graph, rest) {
+            Some(outs) => all.extend(outs),
+            None => all.extend(rest.iter().map(|i| self.run(graph, i))),
+        }
+        all
     }
 
     fn run_as_written(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Fault> {

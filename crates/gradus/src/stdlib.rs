@@ -10,6 +10,7 @@ macro_rules! modules {
 pub const MODULES: &[(&str, &str)] = modules![
     "bilevel",
     "compressed",
+    "csr",
     "dists/continuous",
     "dists/discrete",
     "dists/multivariate",

@@ -324,6 +324,13 @@ pub(super) fn hvp(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Valu
     s.hessian_vector(&f.value, &x.value, &v.value, span)
 }
 
+/// Where the rest of an expression is stationary in this value, or its derivative is written out beside: the first derivative takes it for
+/// a constant, later ones are those of the value itself.
+pub(super) fn held_once(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let v = s.one_arg(args, "held_once", span)?;
+    s.map_tree(&v, span, &mut |s, n| s.emit(Op::Stationary, &[n], span))
+}
+
 pub(super) fn jacobian(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
     let (f, _) = callee(s, args, "jacobian", span)?;
     Ok(Value::native("jacobian", move |s: &mut Interp<'_>, args: &[CallArg], span| {

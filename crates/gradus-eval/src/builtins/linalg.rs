@@ -2,8 +2,8 @@
 
 use super::{arguments, flag, given, two};
 use crate::interp::Interp;
-use crate::value::{CallArg, Eval, Value};
-use gradus_ir::{BinaryOp, Op, ReduceOp, Shape, UnaryOp};
+use crate::value::{CallArg, Eval, Num, Value};
+use gradus_ir::{BinaryOp, Dim, Op, ReduceOp, Shape, UnaryOp};
 use gradus_syntax::{Diagnostic, Span};
 use std::sync::Arc;
 
@@ -90,4 +90,82 @@ pub(super) fn trace(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Va
     let n = s.num(&v, span)?;
     let d = s.emit_blaming(Op::Diagonal, &[n], span, &[span])?;
     Ok(Value::Num(s.emit(Op::Reduce(ReduceOp::Sum, vec![0]), &[d], span)?))
+}
+
+/// `{sign, log}`
+pub(super) fn slogdet(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    several(s, args, "slogdet", Op::SlogDet, &["sign", "log"], span)
+}
+
+/// Of a vector or matrix of at least one axis, its first length.
+fn first_length(s: &mut Interp<'_>, n: Num, at: Span) -> Eval<Dim> {
+    match s.ty(n).shape.dims().first() {
+        Some(d) => Ok(d.clone()),
+        None => Err(Diagnostic::error("E2003", at, format!("expected a vector or a matrix, found `{}`", s.ty(n))).into()),
+    }
+}
+
+pub(super) fn sparse_matmul(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let found = arguments(args, ["starts", "columns", "values", "x"], 4, "sparse_matmul", span)?;
+    let (mut nums, mut spans) = (Vec::new(), Vec::new());
+    for a in found {
+        let a = given(a, span)?;
+        nums.push(s.num(&a.value, a.span)?);
+        spans.push(a.span);
+    }
+    let rows = first_length(s, nums[0], spans[0])?.sub(&Dim::Known(1));
+    Ok(Value::Num(s.emit_blaming(Op::SparseMatMul { transposed: false, rows }, &nums, span, &spans)?))
+}
+
+pub(super) fn sparse_matmul_transposed(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [starts, columns, values, x, n] =
+        arguments(args, ["starts", "columns", "values", "x", "n"], 5, "sparse_matmul_transposed", span)?;
+    let (mut nums, mut spans) = (Vec::new(), Vec::new());
+    for a in [starts, columns, values, x] {
+        let a = given(a, span)?;
+        nums.push(s.num(&a.value, a.span)?);
+        spans.push(a.span);
+    }
+    let n = given(n, span)?;
+    let count = s.num(&n.value, n.span)?;
+    let Some(rows) = s.static_dim(count)?.filter(|d| d.known().is_none_or(|k| k >= 0)) else {
+        return Err(Diagnostic::error("E1214", n.span, "expected an integer known before the run").into());
+    };
+    Ok(Value::Num(s.emit_blaming(Op::SparseMatMul { transposed: true, rows }, &nums, span, &spans)?))
+}
+
+/// `{re, im}`
+fn transform(s: &mut Interp<'_>, args: &[CallArg], who: &str, inverse: bool, span: Span) -> Eval<Value> {
+    let [re, im] = arguments(args, ["re", "im"], 1, who, span)?;
+    let re = given(re, span)?;
+    let a = s.num(&re.value, re.span)?;
+    let shape = s.ty(a).shape;
+    let b = match im {
+        Some(im) => s.num(&im.value, im.span)?,
+        None => {
+            let zero = s.real(0.0)?;
+            s.emit(Op::Broadcast(shape.clone()), &[zero], span)?
+        }
+    };
+    let node = s.emit_blaming(Op::Fft { inverse }, &[a, b], span, &[re.span, im.map_or(span, |a| a.span)])?;
+    let mut fields = Vec::new();
+    for (k, name) in ["re", "im"].into_iter().enumerate() {
+        let mut out = s.emit(Op::Get(k as u32), &[node], span)?;
+        if inverse {
+            let n = shape.dims().last().cloned().unwrap_or(Dim::Known(1));
+            let n = s.emit(Op::DimValue(n), &[], span)?;
+            out = s.bin(BinaryOp::Div, out, n, span)?;
+        }
+        fields.push((Arc::from(name), Value::Num(out)));
+    }
+    Ok(Value::record(fields))
+}
+
+pub(super) fn fft(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    transform(s, args, "fft", false, span)
+}
+
+/// With the factor 1 / n.
+pub(super) fn ifft(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    transform(s, args, "ifft", true, span)
 }

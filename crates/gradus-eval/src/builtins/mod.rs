@@ -72,6 +72,7 @@ table! {
     "to_real" U(UnaryOp::ToReal), "the same number as a real";
     "to_int" U(UnaryOp::ToInt), "truncated to an int";
     "stop_grad" U(UnaryOp::StopGrad), "the value, with derivative zero";
+    "held_once" C(derivative::held_once), "the value, which the first derivative takes for a constant and later ones do not";
     "log_sigmoid" C(log_sigmoid), "log of the sigmoid without overflow";
     "relu" C(relu), "max(x, 0)";
     "atan2" B(BinaryOp::Atan2), "angle of the point (x, y), called as atan2(y, x)";
@@ -126,6 +127,7 @@ table! {
     "knapsack" C(rows::knapsack), "the x in lower..upper with sum(w * x) = total nearest to v, and its multiplier";
     "take" C(shape::take), "elements at indices along an axis";
     "set_at" C(shape::set_at), "a copy with one element or row replaced";
+    "add_at" C(shape::add_at), "a copy with updates added at indices";
     "one_hot" C(shape::one_hot), "vector with a one at an index";
     "windows" C(shape::windows), "neighbouring pairs of a list";
     "cholesky" C(linalg::cholesky), "lower factor of a positive definite matrix";
@@ -134,6 +136,11 @@ table! {
     "inv" C(linalg::inv), "inverse";
     "det" C(linalg::det), "determinant";
     "logdet" C(linalg::logdet), "log of the determinant of a positive definite matrix";
+    "slogdet" C(linalg::slogdet), "sign and log of the size of a determinant";
+    "sparse_matmul" C(linalg::sparse_matmul), "product with a sparse matrix by rows";
+    "sparse_matmul_transposed" C(linalg::sparse_matmul_transposed), "product with the transpose of a sparse matrix by rows";
+    "fft" C(linalg::fft), "discrete Fourier transform of real and imaginary part";
+    "ifft" C(linalg::ifft), "its inverse";
     "eigh" C(linalg::eigh), "eigenvalues and eigenvectors of a symmetric matrix";
     "svd" C(linalg::svd), "singular values and vectors";
     "qr" C(linalg::qr), "thin QR factorization";

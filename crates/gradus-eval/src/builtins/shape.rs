@@ -462,19 +462,32 @@ pub(super) fn take(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Val
     Ok(Value::Num(s.emit_blaming(Op::Take { axis }, &[n, i], span, &[at, at_i])?))
 }
 
-pub(super) fn set_at(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
-    let [x, i, v, axis] = arguments(args, ["x", "index", "value", "axis"], 3, "set_at", span)?;
-    let ((n, a), (i, b), (v, c)) = (x_num(s, x, span)?, x_num(s, i, span)?, x_num(s, v, span)?);
-    let axis = axis_of(s, n, axis, 0, "set_at", span)?;
-    // A scalar may fill a whole row.
+/// A scalar update fills whole rows.
+fn filling(s: &mut Interp<'_>, n: Num, i: Num, v: Num, axis: usize, span: Span) -> Eval<Num> {
     let base = s.ty(n).shape;
     let index = s.ty(i).shape;
     let mut want = Shape::scalar();
     for (k, d) in base.dims().iter().enumerate() {
         if k == axis { want.0.extend(index.dims().iter().cloned()) } else { want.0.push(d.clone()) }
     }
-    let v = if s.ty(v).shape.is_scalar() && !want.is_scalar() { s.emit(Op::Broadcast(want), &[v], span)? } else { v };
+    if s.ty(v).shape.is_scalar() && !want.is_scalar() { s.emit(Op::Broadcast(want), &[v], span) } else { Ok(v) }
+}
+
+pub(super) fn set_at(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [x, i, v, axis] = arguments(args, ["x", "index", "value", "axis"], 3, "set_at", span)?;
+    let ((n, a), (i, b), (v, c)) = (x_num(s, x, span)?, x_num(s, i, span)?, x_num(s, v, span)?);
+    let axis = axis_of(s, n, axis, 0, "set_at", span)?;
+    let v = filling(s, n, i, v, axis, span)?;
     Ok(Value::Num(s.emit_blaming(Op::ScatterSet { axis }, &[n, i, v], span, &[a, b, c])?))
+}
+
+/// Updates at equal indices add up.
+pub(super) fn add_at(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
+    let [x, i, v, axis] = arguments(args, ["x", "index", "value", "axis"], 3, "add_at", span)?;
+    let ((n, a), (i, b), (v, c)) = (x_num(s, x, span)?, x_num(s, i, span)?, x_num(s, v, span)?);
+    let axis = axis_of(s, n, axis, 0, "add_at", span)?;
+    let v = filling(s, n, i, v, axis, span)?;
+    Ok(Value::Num(s.emit_blaming(Op::ScatterAdd { axis }, &[n, i, v], span, &[a, b, c])?))
 }
 
 pub(super) fn one_hot(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {

@@ -196,6 +196,16 @@ impl Lanes<'_> {
                 let id = self.b.op(op.clone(), &[first(0)?.id])?;
                 return self.outputs(id, tys.len(), true);
             }
+            // A matrix that is the same for all lanes takes them as columns.
+            Op::SparseMatMul { transposed, rows } if xs.iter().take(3).all(|x| !x.batched) => {
+                let (x, ids) = (first(3)?, xs.iter().take(3).map(|x| x.id).collect::<Vec<_>>());
+                self.sparse(*transposed, rows, &ids, x)?
+            }
+            Op::SparseMatMul { .. } => return self.each_lane(op, tys, xs),
+            Op::Fft { .. } => {
+                let id = self.shifted(op.clone(), xs)?;
+                return self.outputs(id, tys.len(), true);
+            }
             Op::Isotonic => self.shifted(Op::Isotonic, xs)?,
             Op::Knapsack => {
                 let id = self.knapsack(xs)?;
@@ -216,6 +226,7 @@ impl Lanes<'_> {
             | Op::TriangularSolve { .. }
             | Op::Solve { .. }
             | Op::Det
+            | Op::SlogDet
             | Op::Eigh
             | Op::Svd
             | Op::Qr
@@ -267,6 +278,20 @@ impl Lanes<'_> {
     fn shifted(&mut self, op: Op, xs: &[Val]) -> GradResult<NodeId> {
         let ids = xs.iter().map(|x| Ok(self.spread(*x)?.id)).collect::<GradResult<Vec<_>>>()?;
         Ok(self.b.op(op, &ids)?)
+    }
+
+    fn sparse(&mut self, transposed: bool, rows: &Dim, matrix: &[NodeId], x: Val) -> GradResult<NodeId> {
+        let shape = self.b.shape(x.id);
+        let width = Dim::product(shape.dims().iter().skip(2));
+        let length = shape.dims().get(1).cloned().unwrap_or(Dim::Known(0));
+        let perm: Vec<usize> = std::iter::once(1).chain(std::iter::once(0)).chain(2..shape.rank()).collect();
+        let columns = self.b.transpose(x.id, &perm)?;
+        let columns = self.b.reshape(columns, &Shape::new([length, self.lanes.mul(&width)]))?;
+        let ids: Vec<NodeId> = matrix.iter().copied().chain(std::iter::once(columns)).collect();
+        let out = self.b.op(Op::SparseMatMul { transposed, rows: rows.clone() }, &ids)?;
+        let split = Shape::new([rows.clone(), self.lanes.clone()].into_iter().chain(shape.dims().iter().skip(2).cloned()));
+        let out = self.b.reshape(out, &split)?;
+        Ok(self.b.transpose(out, &perm)?)
     }
 
     /// Scalars that are the same for all lanes stay scalars.

@@ -194,6 +194,20 @@ pub(super) fn det(c: &Context<'_>, a: &Array) -> Result<Vec<Array>, ReferenceErr
     c.one(vec![value])
 }
 
+pub(super) fn slogdet(c: &Context<'_>, a: &Array) -> Result<Vec<Array>, ReferenceError> {
+    let mut m = Matrix::of(a);
+    let mut none = Matrix::zeros(m.rows, 0);
+    let (mut sign, mut log) = (0.0, f64::NEG_INFINITY);
+    if let Some(s) = eliminate(&mut m, &mut none) {
+        (sign, log) = (s, 0.0);
+        for k in 0..m.rows {
+            sign *= if m.at(k, k).is_nan() { f64::NAN } else { m.at(k, k).signum() };
+            log += m.at(k, k).abs().ln();
+        }
+    }
+    Ok(vec![c.output(0, vec![sign])?, c.output(1, vec![log])?])
+}
+
 /// The sign that makes the component of largest magnitude positive.
 fn orientation(v: &[f64]) -> f64 {
     let mut best: f64 = 0.0;

@@ -12,6 +12,7 @@ mod rows;
 mod sizes;
 mod special;
 mod structure;
+mod transforms;
 
 pub use special::{digamma, erf, lgamma, trigamma};
 
@@ -190,6 +191,9 @@ fn apply(c: &Context<'_>, args: &[&Array]) -> Result<Vec<Array>, ReferenceError>
         (Op::TriangularSolve { lower, transposed }, [a, b]) => linalg::triangular_solve(c, *lower, *transposed, a, b),
         (Op::Solve { transposed }, [a, b]) => linalg::solve(c, *transposed, a, b),
         (Op::Det, [a]) => linalg::det(c, a),
+        (Op::SlogDet, [a]) => linalg::slogdet(c, a),
+        (Op::SparseMatMul { transposed, .. }, [s, k, v, x]) => transforms::sparse(c, *transposed, [s, k, v, x]),
+        (Op::Fft { inverse }, [re, im]) => transforms::fft(c, *inverse, re, im),
         (Op::Eigh, [a]) => linalg::eigh(c, a),
         (Op::Svd, [a]) => linalg::svd(c, a),
         (Op::Qr, [a]) => linalg::qr(c, a),

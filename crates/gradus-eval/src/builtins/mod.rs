@@ -123,7 +123,7 @@ table! {
     "argsort" C(shape::argsort), "indices that sort";
     "top_k" C(rows::top_k), "the k largest along the last axis, and their indices";
     "among_largest" C(rows::among_largest), "which entries are the k largest along the last axis";
-    "isotonic" C(rows::isotonic), "nearest nondecreasing vector, with weights";
+    "isotonic_regression" C(rows::isotonic), "nearest nondecreasing vector, with weights";
     "knapsack" C(rows::knapsack), "the x in lower..upper with sum(w * x) = total nearest to v, and its multiplier";
     "take" C(shape::take), "elements at indices along an axis";
     "set_at" C(shape::set_at), "a copy with one element or row replaced";

@@ -72,9 +72,9 @@ fn lines(s: &mut Interp<'_>, a: &CallArg, who: &str) -> Eval<(Num, Shape)> {
 }
 
 pub(super) fn isotonic(s: &mut Interp<'_>, args: &[CallArg], span: Span) -> Eval<Value> {
-    let [y, w] = arguments(args, ["y", "weights"], 1, "isotonic", span)?;
+    let [y, w] = arguments(args, ["y", "weights"], 1, "isotonic_regression", span)?;
     let y = given(y, span)?;
-    let (n, shape) = lines(s, y, "isotonic")?;
+    let (n, shape) = lines(s, y, "isotonic_regression")?;
     let w = match w {
         Some(w) => stretched(s, w, &shape)?,
         None => s.real(1.0)?,

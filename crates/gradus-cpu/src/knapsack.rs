@@ -189,6 +189,11 @@ pub(crate) fn survey<T: Real>(line: &Line<'_, T>) -> (bool, Sums<T>) {
     (broken, sums(&free, T::ZERO))
 }
 
+/// Is an entry of v infinite where nothing bounds it? Such a line has no nearest point.
+fn unbounded<T: Real>(line: &Line<'_, T>) -> bool {
+    line.v.iter().enumerate().any(|(k, v)| !v.is_finite() && (*v == line.lower.at(k) || *v == line.upper.at(k)))
+}
+
 /// The largest (or smallest) finite t at which an entry comes to a bound.
 fn outermost<T: Real>(line: &Line<'_, T>, largest: bool) -> Option<T> {
     let mut best: Option<T> = None;
@@ -220,6 +225,9 @@ fn near<T: Real>(line: &Line<'_, T>, t: T, total: T, excess: T) -> bool {
 fn multiplier<T: Real>(line: &Line<'_, T>, total: T, kernels: &Kernels<T>) -> (T, T) {
     let (broken, open) = kernels.survey(line);
     if broken || Real::is_nan(total) {
+        return (T::NAN, T::ZERO);
+    }
+    if !Real::is_finite(open.value) && unbounded(line) {
         return (T::NAN, T::ZERO);
     }
     let mut t = (open.value - total) / open.slope;

@@ -275,7 +275,10 @@ impl Interp<'_> {
                 let v = self.eval(l, env)?;
                 let Value::Num(n) = v else { return Err(self.not_numeric(&v, l.span)) };
                 match self.static_dim(n)? {
-                    Some(d) => d,
+                    Some(d) if d.known().is_none_or(|k| k >= 0) => d,
+                    Some(d) => return Err(Diagnostic::error("E2011", l.span, format!("a loop cannot be bounded by {d} steps"))
+                        .at("this is negative")
+                        .into()),
                     None => return Err(Diagnostic::error("E1214", l.span, "the bound of a loop must be known before the run").into()),
                 }
             }

@@ -34,6 +34,10 @@ fn multiplier(entries: &[[f64; 4]], total: f64) -> f64 {
     if total.is_nan() || entries.iter().flatten().any(|x| x.is_nan()) {
         return f64::NAN;
     }
+    // An infinite entry that nothing bounds.
+    if entries.iter().any(|[v, _, l, u]| v.is_infinite() && (v == l || v == u)) {
+        return f64::NAN;
+    }
     let entries: Vec<[f64; 4]> = entries.iter().copied().filter(|e| e[1] != 0.0).collect();
     let clip = |[v, w, l, u]: [f64; 4], t: f64| w * (v - t * w).max(l).min(u);
     let sum = |t: f64| -> f64 { entries.iter().map(|e| clip(*e, t)).sum() };

@@ -21,6 +21,7 @@ fn known() -> Known {
         names,
         modules: vec![KnownModule { name: "nn".into(), names: nn }],
         settings: vec!["steps".into(), "tol".into()],
+        of_dist: Vec::new(),
         interactive: false,
     }
 }

@@ -273,7 +273,7 @@ fn declarations_see_their_own_names() {
     check("fn f(b: real[2 * h], a: real[h]) = sum(a) + sum(b)", &["E1001 `h` unknown name `h`"]);
     check("fn f(x: real[_, d]): real[k] = sum(x) * d", &[]);
     // The names of distributions are the evaluator's; those of values in them are judged.
-    check("model m(s: real) { mu ~ gaussian(0, s)\n y ~ gaussian(mu, s) [2]\n let d = mu - y }", &[]);
+    check("model m(s: real) { mu ~ gaussian(0, s)\n y ~ gaussian(mu, s) [2]\n let d = mu - y }", &["W1001 `d` `d` is never used -> _d"]);
     check("model m(s: real) { let a = s + c\n y ~ gaussian(sum([a, b])) [k] }", &["E1001 `c` unknown name `c`", "E1001 `b` unknown name `b`", "E1001 `k` unknown name `k`"]);
     check("dist d(m: real) of x { log_density = -(x - m)^2 + r\n standard z = m + z }", &["E1001 `r` unknown name `r`"]);
     check("print seed", &[]);

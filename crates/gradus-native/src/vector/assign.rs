@@ -716,7 +716,6 @@ impl Emit<'_> {
                 self.blend(to, n, v, mask);
                 self.bind(to, id);
             }
-            Node::Fma(a, b, c) => self.fma(at, id, [a, b, c]),
             Node::Load(_) | Node::Splat(_) | Node::Const(_) => {}
         }
     }
@@ -728,43 +727,6 @@ impl Emit<'_> {
         let o = if self.double() { op(1, 1, 0x73, true, false) } else { op(1, 1, 0x72, false, false) };
         self.put(o, kind, to, Rm::Vector(x), 0);
         self.b.byte(by);
-        self.bind(to, id);
-    }
-
-    /// `a * b + c`: the result takes the place of one operand, another may be in memory.
-    fn fma(&mut self, at: u32, id: Id, [a, b, c]: [Id; 3]) {
-        let (a, b) = if self.in_memory(a) && !self.in_memory(b) { (b, a) } else { (a, b) };
-        let over = |e: &Emit<'_>, k: Id, others: [Id; 2]| {
-            e.register[k as usize].is_some() && e.uses[k as usize].len() <= 1 && !others.contains(&k)
-        };
-        let d = self.double();
-        // The addend is overwritten (231), or the first factor, with the addend (213) or the second factor (132) in memory.
-        let (code, to_be, second, last) = if over(self, c, [a, b]) {
-            (0xb8, c, a, b)
-        } else if over(self, a, [b, c]) {
-            if self.in_memory(b) && !self.in_memory(c) { (0x98, a, c, b) } else { (0xa8, a, b, c) }
-        } else if over(self, b, [a, c]) {
-            (0xa8, b, a, c)
-        } else if self.in_memory(b) {
-            (0xb8, c, a, b)
-        } else {
-            (0xa8, a, b, c)
-        };
-        let x = self.operand(to_be);
-        let y = self.operand(second);
-        let z = self.last(last);
-        let free = self.uses[to_be as usize].len() <= 1 && !self.kept.contains_key(&to_be) && second != to_be && last != to_be;
-        let to = if free {
-            self.used(at, &[a, b, c]);
-            self.take(x);
-            x
-        } else {
-            let to = self.allocate();
-            self.put(self.plain(0x28), to, 0, Rm::Vector(x), 0);
-            self.used(at, &[a, b, c]);
-            to
-        };
-        self.put(op(1, 2, code, d, d), to, y, z, 0);
         self.bind(to, id);
     }
 }

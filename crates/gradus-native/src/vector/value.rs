@@ -64,8 +64,6 @@ pub(super) enum Node {
     Test(Test, Id, Id),
     /// The second where the first has all bits, else the third.
     Select(Id, Id, Id),
-    /// `a * b + c`, rounded once.
-    Fma(Id, Id, Id),
 }
 
 impl Node {
@@ -74,7 +72,7 @@ impl Node {
             Node::Load(_) | Node::Splat(_) | Node::Const(_) => ([0; 3], 0),
             Node::One(_, a) | Node::ShiftLeft(a, _) | Node::ShiftRight(a, _) => ([a, 0, 0], 1),
             Node::Two(_, a, b) | Node::Test(_, a, b) => ([a, b, 0], 2),
-            Node::Select(a, b, c) | Node::Fma(a, b, c) => ([a, b, c], 3),
+            Node::Select(a, b, c) => ([a, b, c], 3),
         }
     }
 }
@@ -275,12 +273,6 @@ impl<'a> Value<'a> {
     /// `self * 2^k` for a whole number `k`, rounded once, where there is an instruction for it.
     pub fn scaled(self, k: Value<'a>) -> Option<Value<'a>> {
         (self.program.level == Level::Avx512).then(|| self.two(Two::Scale, k))
-    }
-
-    /// `self * b + c`, rounded once.
-    pub fn mul_add(self, b: impl Operand<'a>, c: impl Operand<'a>) -> Value<'a> {
-        let (b, c) = (b.value(self.program), c.value(self.program));
-        self.make(Node::Fma(self.id, b.id, c.id))
     }
 
     /// The larger one, the second where none is or one is NaN: `if self > b { self } else { b }`.

@@ -110,13 +110,7 @@ impl Poly {
                 *i = f(k);
             }
         };
-        for t in &mut self.terms {
-            t.factors.iter_mut().flat_map(|x| &mut x.at).for_each(go);
-            for (a, b) in &mut t.equal {
-                go(a);
-                go(b);
-            }
-        }
+        self.terms.iter_mut().for_each(|t| t.each_index(go));
         self.shape = shape;
         self
     }
@@ -137,14 +131,21 @@ impl Poly {
                     };
                 }
             };
-            t.factors.iter_mut().flat_map(|x| &mut x.at).for_each(go);
-            for (a, b) in &mut t.equal {
-                go(a);
-                go(b);
-            }
+            t.each_index(go);
         }
         self.shape = shape;
         self
+    }
+}
+
+impl Mono {
+    /// Every index of the factors and of the axes that are equal.
+    fn each_index(&mut self, mut f: impl FnMut(&mut Ix)) {
+        self.factors.iter_mut().flat_map(|x| &mut x.at).for_each(&mut f);
+        for (a, b) in &mut self.equal {
+            f(a);
+            f(b);
+        }
     }
 }
 
@@ -529,11 +530,7 @@ impl<'b> Forms<'b> {
                     *i = to;
                 }
             };
-            t.factors.iter_mut().flat_map(|f| &mut f.at).for_each(go);
-            for (x, y) in &mut t.equal {
-                go(x);
-                go(y);
-            }
+            t.each_index(go);
             if let Ix::Bound(k) = from {
                 t.bound[k] = Dim::Known(1);
             }
